@@ -1,0 +1,2 @@
+//! YAML text to a lab, or every diagnostic with its line.
+pub mod model;

@@ -1,0 +1,135 @@
+//! What every config version becomes: a [`Lab`]. Quirks of a version stop before this point.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+/// One config file: clusters that live in one lab.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lab {
+    /// The document's name. Letters, digits, `-`, `_` and `.` in version 2.0; anything in 1.0.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// In the order of the file. Never empty.
+    pub clusters: Vec<Cluster>,
+}
+
+/// Machines that belong together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// The key under `clusters` (`hpc`, `cloud` in 1.0).
+    pub key: String,
+    /// The name its machines, networks and SLURM carry. In 2.0 the same as the key.
+    pub name: String,
+    /// What runs on it.
+    pub kind: ClusterKind,
+    /// The first one is where the nodes talk to each other and are reached.
+    pub networks: Vec<Network>,
+    /// The controller (or control plane) first, then the others in the order of the file.
+    pub nodes: Vec<Node>,
+}
+
+/// What runs on a cluster, with what that needs to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum ClusterKind {
+    /// A SLURM cluster.
+    Slurm(Slurm),
+    /// A Kubernetes cluster (`clusters.cloud` of version 1.0).
+    Kubernetes,
+}
+
+/// SLURM's part of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slurm {
+    /// In the order of the file. Never empty: a file that names none gets one with every compute node.
+    pub partitions: Vec<Partition>,
+    /// The name of one of `partitions`.
+    pub default_partition: String,
+}
+
+/// A SLURM partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partition {
+    /// As in `PartitionName`.
+    pub name: String,
+    /// Short names of compute nodes of the cluster.
+    pub nodes: Vec<String>,
+    /// As in `MaxTime`, in SLURM's own notation (`01:00:00`, `INFINITE`).
+    pub max_time: String,
+}
+
+/// A virtual network with NAT and DHCP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// Short name, unique in its cluster. `default` in 1.0.
+    pub name: String,
+    /// The IPv4 network.
+    pub subnet: Ipv4Net,
+    /// The host's address in it.
+    pub gateway: Ipv4Addr,
+    /// The bridge the file asks for, if it does.
+    pub bridge: Option<String>,
+    /// The DNS domain.
+    pub domain: String,
+}
+
+/// A machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Short name, unique in its cluster, fit for a host name: `controller`, `compute-01`.
+    pub name: String,
+    /// The libvirt domain's name: `<cluster>-<name>`.
+    pub domain: String,
+    /// What it is for.
+    pub role: Role,
+    /// Virtual processors.
+    pub cpus: u32,
+    /// Memory, MiB.
+    pub memory_mib: u64,
+    /// Size of the root disk, GiB.
+    pub disk_gib: u64,
+    /// What it boots.
+    pub image: Image,
+    /// One for each network it is on; the first is the one it is reached by.
+    pub interfaces: Vec<Interface>,
+    /// Whether starting the cluster starts it.
+    pub auto_start: bool,
+}
+
+/// What a node is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Runs `slurmctld`.
+    Controller,
+    /// Runs `slurmd`.
+    Compute,
+    /// Runs the Kubernetes control plane.
+    ControlPlane,
+    /// Runs pods.
+    Worker,
+}
+
+/// What a node boots.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Image {
+    /// One that ai-how builds, by its name (`debian-13`).
+    Built(String),
+    /// A qcow2 file of the user's, as the file names it.
+    File(String),
+    /// Version 1.0 allows a document that names none.
+    Unspecified,
+}
+
+/// A node's place on a network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// The network's short name.
+    pub network: String,
+    /// Its address: from the file, or the first free one in the order of the nodes.
+    pub address: Ipv4Addr,
+}

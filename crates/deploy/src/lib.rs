@@ -1,0 +1,1 @@
+//! Runs ansible-playbook and turns what it says into events.

@@ -1,0 +1,1 @@
+//! Reaching a node: readiness, console, SSH.

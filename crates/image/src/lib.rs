@@ -1,0 +1,1 @@
+//! Node images: built once, named by the hash of what went in.

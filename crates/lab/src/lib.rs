@@ -1,0 +1,1 @@
+//! Where machines live: a libvirt of our own or the host's.

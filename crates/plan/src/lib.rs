@@ -1,0 +1,2 @@
+//! A lab with every name, UUID, MAC, address and path decided.
+pub mod model;

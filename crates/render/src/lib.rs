@@ -1,0 +1,1 @@
+//! A plan as libvirt XML, inventories and identity; pure.

@@ -1,0 +1,1 @@
+//! The one door to processes, files, clock, environment and namespaces.
