@@ -1,0 +1,139 @@
+//! File operations that must be all or nothing, or exclusive.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{cancel::Cancel, clock};
+
+/// A file operation that did not work.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}", path.display())]
+pub struct Error {
+    /// What was tried: `write`, `create the folder`.
+    pub action: &'static str,
+    /// On what.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl Error {
+    /// Names the action and the path of an I/O error.
+    pub fn new(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self { action, path, source }
+    }
+
+    /// Whether the disk (or the user's part of it) is full.
+    pub fn is_full(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
+/// Replaces the file's content in one step: a reader sees the old or the new one, never a half.
+///
+/// # Errors
+/// The folder cannot be written to, or the disk is full; the old content is then still there.
+pub fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let failed = || Error::new("write", path);
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed())?;
+    file.write_all(content).map_err(failed())?;
+    // A temporary file is private; what is put in its place is as readable as any file the user makes.
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    file.as_file().set_permissions(permissions).map_err(failed())?;
+    file.persist(path).map_err(|error| failed()(error.error))?;
+    Ok(())
+}
+
+/// Makes a folder with its parents; one that exists is fine.
+///
+/// # Errors
+/// The system refuses.
+pub fn create_folder(path: &Path) -> Result<(), Error> {
+    fs::create_dir_all(path).map_err(Error::new("create the folder", path))
+}
+
+/// Reads a whole text file.
+///
+/// # Errors
+/// It is not there, not readable or not UTF-8.
+pub fn read(path: &Path) -> Result<String, Error> {
+    fs::read_to_string(path).map_err(Error::new("read", path))
+}
+
+/// The last lines of a file that may be large, invalid UTF-8 replaced; nothing when it cannot be read.
+pub fn tail(path: &Path, lines: usize) -> String {
+    let Ok(content) = fs::read(path) else { return String::new() };
+    let text = String::from_utf8_lossy(&content);
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+/// Removes a folder and all in it; one that is not there is fine.
+///
+/// # Errors
+/// Something in it cannot be removed.
+pub fn remove_folder(path: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::new("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// An exclusive claim that ends with the process that holds it, however that ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock if it is free.
+    ///
+    /// # Errors
+    /// The lock file cannot be made.
+    pub fn try_take(path: &Path) -> Result<Option<Self>, Error> {
+        let file = Self::open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(Error::new("lock", path)(error)),
+        }
+    }
+
+    /// Waits for the lock; `on_wait` is called once if somebody else holds it. `None` when `cancel` was requested.
+    ///
+    /// # Errors
+    /// The lock file cannot be made.
+    pub fn take(path: &Path, cancel: &Cancel, on_wait: impl FnOnce()) -> Result<Option<Self>, Error> {
+        let mut on_wait = Some(on_wait);
+        loop {
+            if let Some(lock) = Self::try_take(path)? {
+                return Ok(Some(lock));
+            }
+            if let Some(tell) = on_wait.take() {
+                tell();
+            }
+            if cancel.requested() {
+                return Ok(None);
+            }
+            // The kernel wakes only a thread that blocks in flock, and such a one cannot be cancelled.
+            clock::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn open(path: &Path) -> Result<File, Error> {
+        OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(Error::new("open the lock file", path))
+    }
+}

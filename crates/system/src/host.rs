@@ -1,0 +1,122 @@
+//! What the host is: processors, memory, disk, networks, users.
+
+use std::{
+    fs,
+    net::Ipv4Addr,
+    num::NonZero,
+    path::{Path, PathBuf},
+};
+
+use ipnet::Ipv4Net;
+use nix::unistd::{Uid, User};
+
+/// Processors this process may use.
+pub fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// `MemTotal`, MiB; 0 when `/proc` does not tell.
+pub fn memory_mib() -> u64 {
+    meminfo("MemTotal:")
+}
+
+/// `MemAvailable`, MiB; 0 when `/proc` does not tell.
+pub fn available_memory_mib() -> u64 {
+    meminfo("MemAvailable:")
+}
+
+fn meminfo(key: &str) -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    text.lines()
+        .find_map(|line| line.strip_prefix(key)?.trim().strip_suffix(" kB")?.parse::<u64>().ok())
+        .map_or(0, |kib| kib / 1024)
+}
+
+/// Free space where `path`, or the nearest folder above it that exists, lives, MiB.
+pub fn free_disk_mib(path: &Path) -> Option<u64> {
+    let folder = path.ancestors().find(|folder| folder.exists())?;
+    let stat = nix::sys::statvfs::statvfs(folder).ok()?;
+    Some(stat.blocks_available().saturating_mul(stat.fragment_size()) / (1024 * 1024))
+}
+
+/// The host's own IPv4 networks by interface, without loopback.
+pub fn subnets() -> Vec<(String, Ipv4Net)> {
+    let Ok(addresses) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
+    addresses
+        .filter_map(|entry| {
+            let address = Ipv4Addr::from(entry.address?.as_sockaddr_in()?.ip());
+            let mask = Ipv4Addr::from(entry.netmask?.as_sockaddr_in()?.ip());
+            let net = Ipv4Net::with_netmask(address, mask).ok()?.trunc();
+            (!address.is_loopback()).then_some((entry.interface_name, net))
+        })
+        .collect()
+}
+
+/// Changes with every boot of the host; verdicts about the hardware are kept under it.
+pub fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// The kernel's release, as `uname -r`.
+pub fn kernel_release() -> String {
+    nix::sys::utsname::uname().map_or_else(|_| String::new(), |name| name.release().to_string_lossy().into_owned())
+}
+
+/// Whether this process is root.
+pub fn is_root() -> bool {
+    Uid::effective().is_root()
+}
+
+/// The name of the user this process runs as; the number when it has none.
+pub fn user() -> String {
+    let uid = Uid::effective();
+    User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
+}
+
+/// Subordinate ids the user was given in `/etc/subuid` or `/etc/subgid`.
+pub fn subordinate_ids(file: &str) -> u64 {
+    let uid = Uid::effective().to_string();
+    let name = user();
+    fs::read_to_string(file)
+        .unwrap_or_default()
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split(':');
+            let owner = fields.next()?;
+            let count: u64 = fields.nth(1)?.trim().parse().ok()?;
+            (owner == name || owner == uid).then_some(count)
+        })
+        .sum()
+}
+
+/// Proportional set size of a process, MiB: its memory with shared pages split among those who share them.
+pub fn proportional_memory_mib(pid: i32) -> Option<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let kib: f64 = text.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse().ok())?;
+    Some(kib / 1024.0)
+}
+
+/// Processor seconds (user and system) a process has used so far, its ended children included.
+pub fn cpu_seconds(pid: i32) -> Option<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command's name stands in brackets and may hold anything; the numbers follow the last bracket.
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks: u64 = [11, 12, 13, 14].iter().filter_map(|&at| fields.get(at)?.parse::<u64>().ok()).sum();
+    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten()?;
+    #[expect(clippy::cast_precision_loss, reason = "ticks of one process stay far below 2^52")]
+    Some(ticks as f64 / per_second as f64)
+}
+
+/// Process ids whose command line satisfies `wanted`.
+pub fn processes(wanted: impl Fn(&[&str]) -> bool) -> Vec<i32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+            let line = fs::read_to_string(PathBuf::from("/proc").join(pid.to_string()).join("cmdline")).ok()?;
+            let words: Vec<&str> = line.split_terminator('\0').collect();
+            wanted(&words).then_some(pid)
+        })
+        .collect()
+}
