@@ -1,1 +1,7 @@
-//! Reaching a node: readiness, console, SSH.
+//! Reaching a node: what it says of itself, its console, and a shell on it.
+
+pub mod console;
+pub mod ready;
+mod ssh;
+
+pub use ssh::{Error as SshError, Ssh};

@@ -1,1 +1,22 @@
-//! Node images: built once, named by the hash of what went in.
+//! Node images: built once, named by the hash of what went in, reused by every lab.
+//!
+//! ```text
+//! Recipe ──hash──> Store::find ── yes ──> Image {vmlinuz, initrd, disk.qcow2}
+//!                      └── no ──> build: mmdebstrap ─> files ─> initramfs ─> mke2fs ─> qcow2 ─> rename into the store
+//! ```
+//!
+//! What the user sees: the first `cluster start` builds for half a minute with its progress shown; every later one
+//! finds the image at once. A build works in a staging folder that it holds a lock on and that becomes the image by
+//! one rename, so an image is whole or not there. Two builds of one image wait for each other; the second finds the
+//! first one's result.
+
+mod build;
+mod error;
+mod initramfs;
+mod recipe;
+mod store;
+
+pub use build::{Options, build};
+pub use error::Error;
+pub use recipe::{RECIPES, Recipe};
+pub use store::{Image, Manifest, Store};

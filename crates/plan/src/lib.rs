@@ -1,2 +1,15 @@
-//! A lab with every name, UUID, MAC, address and path decided.
+//! A lab with every choice made. Pure: the same lab gives the same bytes, on any machine, at any time.
+//!
+//! ```text
+//! config::Lab ──plan()──> Plan ──text / JSON / graph──> the user
+//!                           └──> render, engine, deploy, harness, report
+//! ```
+
+mod derive;
+pub mod graph;
 pub mod model;
+mod text;
+
+pub use derive::plan;
+pub use model::Plan;
+pub use text::text;

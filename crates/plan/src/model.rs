@@ -70,6 +70,9 @@ pub struct NetworkPlan {
 pub struct NodePlan {
     /// Host name and SLURM's `NodeName`; unique in the cluster.
     pub name: String,
+    /// What people, SSH and reports call it; unique in the lab. The host name, or the domain's name where several
+    /// clusters have a node of that name.
+    pub label: String,
     /// Libvirt's name for it; unique in the lab.
     pub domain: String,
     /// Derived from lab and domain.
@@ -112,11 +115,68 @@ impl Plan {
     pub fn nodes(&self) -> impl Iterator<Item = (&ClusterPlan, &NodePlan)> {
         self.clusters.iter().flat_map(|cluster| cluster.nodes.iter().map(move |node| (cluster, node)))
     }
+
+    /// The node a person means by a label, host name or domain name; `None` when there is none or several.
+    pub fn find(&self, name: &str) -> Option<&NodePlan> {
+        let one = |matches: &dyn Fn(&NodePlan) -> bool| {
+            let mut found = self.nodes().map(|(_, node)| node).filter(|node| matches(node));
+            found.next().filter(|_| found.next().is_none())
+        };
+        one(&|node| node.label == name).or_else(|| one(&|node| node.domain == name)).or_else(|| one(&|node| node.name == name))
+    }
 }
 
 impl NodePlan {
     /// The address the node is reached by.
     pub fn address(&self) -> Ipv4Addr {
         self.interfaces.first().map_or(Ipv4Addr::UNSPECIFIED, |interface| interface.address)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use config::model::{Cluster, ClusterKind, Image, Interface, Lab, Network, Node, Partition, Role, Slurm};
+
+    /// One controller and two compute nodes.
+    pub(crate) fn lab() -> Lab {
+        let node = |name: &str, role, last: u8| Node {
+            name: name.into(),
+            domain: format!("hpc-{name}"),
+            role,
+            cpus: 1,
+            memory_mib: 768,
+            disk_gib: 8,
+            image: Image::Built("debian-13".into()),
+            interfaces: vec![Interface { network: "lan".into(), address: [10, 9, 8, last].into() }],
+            auto_start: true,
+        };
+        Lab {
+            name: "lab".into(),
+            description: String::new(),
+            clusters: vec![Cluster {
+                key: "hpc".into(),
+                name: "hpc".into(),
+                kind: ClusterKind::Slurm(Slurm {
+                    partitions: vec![Partition {
+                        name: "debug".into(),
+                        nodes: vec!["compute-01".into(), "compute-02".into()],
+                        max_time: "00:30:00".into(),
+                    }],
+                    default_partition: "debug".into(),
+                }),
+                networks: vec![Network {
+                    name: "lan".into(),
+                    subnet: "10.9.8.0/24".parse().unwrap(),
+                    gateway: [10, 9, 8, 1].into(),
+                    bridge: None,
+                    domain: "hpc.local".into(),
+                }],
+                nodes: vec![
+                    node("controller", Role::Controller, 10),
+                    node("compute-01", Role::Compute, 11),
+                    node("compute-02", Role::Compute, 12),
+                ],
+            }],
+        }
     }
 }

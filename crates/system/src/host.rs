@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::Ipv4Addr,
     num::NonZero,
     path::{Path, PathBuf},
 };
@@ -44,8 +43,8 @@ pub fn subnets() -> Vec<(String, Ipv4Net)> {
     let Ok(addresses) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
     addresses
         .filter_map(|entry| {
-            let address = Ipv4Addr::from(entry.address?.as_sockaddr_in()?.ip());
-            let mask = Ipv4Addr::from(entry.netmask?.as_sockaddr_in()?.ip());
+            let address = entry.address?.as_sockaddr_in()?.ip();
+            let mask = entry.netmask?.as_sockaddr_in()?.ip();
             let net = Ipv4Net::with_netmask(address, mask).ok()?.trunc();
             (!address.is_loopback()).then_some((entry.interface_name, net))
         })

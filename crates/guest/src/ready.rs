@@ -1,0 +1,69 @@
+//! Readiness is pushed by the guest: it writes one JSON line to the virtio-serial port `ai-how.ready`, which libvirt
+//! keeps as a file in the lab's folder. Nobody polls SSH, whose failing handshakes would eat the processor that the
+//! boot needs. The line also carries the node's SSH host key, over a channel that no other machine can write to, so
+//! connections are strict from the first.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use system::file;
+
+/// What a node says of itself. Lines of other states may come before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ready {
+    /// `ready`.
+    pub state: String,
+    /// Seconds since its kernel started.
+    pub uptime: f64,
+    /// The public SSH host key, `type base64`.
+    pub host_key: String,
+}
+
+/// The node's own word that it is ready, if it was given. The last one counts: a guest that rebooted says it again.
+pub fn read(path: &Path) -> Option<Ready> {
+    parse(&file::read(path).ok()?)
+}
+
+fn parse(text: &str) -> Option<Ready> {
+    // A line without its end is still being written.
+    let whole = &text[..=text.rfind('\n')?];
+    let lines = whole.lines().rev();
+    lines.filter_map(|line| serde_json::from_str::<Ready>(line).ok()).find(|ready| ready.state == "ready" && is_key(&ready.host_key))
+}
+
+/// The guest's word goes into a file that OpenSSH reads, so it must look like a key.
+fn is_key(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-+/=@.".contains(c);
+    matches!(text.split(' ').collect::<Vec<_>>()[..], [kind, key] if kind.starts_with("ssh-") && key.len() > 20 && key.chars().all(allowed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ";
+
+    fn line(state: &str, uptime: f64, key: &str) -> String {
+        format!("{{\"state\":\"{state}\",\"uptime\":{uptime},\"host_key\":\"{key}\"}}\n")
+    }
+
+    #[test]
+    fn the_last_whole_ready_line_counts() {
+        let text = line("ready", 9.5, KEY) + "noise\n" + &line("ready", 11.0, KEY) + &line("stopping", 99.0, KEY);
+        assert_eq!(parse(&text).unwrap().uptime, 11.0);
+    }
+
+    #[test]
+    fn half_a_line_is_not_ready() {
+        let text = line("ready", 9.5, KEY);
+        assert_eq!(parse(text.trim_end()), None);
+        assert_eq!(parse(""), None);
+    }
+
+    #[test]
+    fn a_key_that_would_add_lines_or_options_is_refused() {
+        for key in ["ssh-ed25519 short", "cert-authority,evil ssh-ed25519 AAAA", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5\\n*"] {
+            assert_eq!(parse(&line("ready", 1.0, key)), None, "{key}");
+        }
+    }
+}

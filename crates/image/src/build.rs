@@ -1,0 +1,347 @@
+//! Building an image, without root: every step that needs to own files as several users runs in fresh namespaces, and
+//! ends with them.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use events::{EventKind, Level, Sink};
+use system::{
+    cancel::Cancel,
+    clock::{self, Stopwatch},
+    environment, file, host,
+    namespace::{self, Network},
+    process::{self, Command, Stream},
+};
+
+use crate::{
+    Error, Image, Manifest, Recipe, Store,
+    initramfs::{self, Entry},
+};
+
+/// What a build takes while it runs: the unpacked root, the raw disk and the qcow2.
+const NEEDED_MIB: u64 = 1536;
+
+/// The base disk's size. Every node's overlay is larger, and the guest grows its file system into it.
+const DISK: &str = "2G";
+
+/// A build that makes no progress for this long is stuck.
+const DEADLINE: Duration = Duration::from_secs(1800);
+
+/// What the user may choose.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The package mirror; by default the one the host's own apt uses, else the one mmdebstrap knows.
+    pub mirror: Option<String>,
+}
+
+/// Finds the image of a recipe, or builds it.
+///
+/// # Errors
+/// See [`Error`]. Whatever the error, nothing half-made stays in the store.
+pub fn build(
+    store: &Store,
+    recipe: &Recipe,
+    options: &Options,
+    sink: &dyn Sink,
+    cancel: &Cancel,
+) -> Result<Image, Error> {
+    if let Some(image) = store.find(recipe) {
+        return Ok(image);
+    }
+    let id = recipe.id();
+    let wait = || {
+        let message = format!("another ai-how is building {id}; waiting for it");
+        sink.emit(EventKind::Notice { level: Level::Info, message });
+    };
+    let Some(_claim) = store.claim(&id, cancel, wait)? else { return Err(Error::Interrupted) };
+    if let Some(image) = store.find(recipe) {
+        return Ok(image);
+    }
+    let staging = Staging::new(store.staging(&id))?;
+    let free_mib = host::free_disk_mib(store.folder()).unwrap_or(u64::MAX);
+    if free_mib < NEEDED_MIB {
+        return Err(Error::DiskFull { folder: store.folder().to_owned(), needed_mib: NEEDED_MIB, free_mib });
+    }
+    let build = Build { recipe, options, sink, cancel, folder: &staging.0 };
+    build.run().map_err(|error| build.explain(error, store.folder()))?;
+
+    let target = store.folder().join(&id);
+    // A folder without a manifest is what an interrupted removal left.
+    file::remove_folder(&target)?;
+    fs::rename(staging.0.join("image"), &target).map_err(file::Error::new("move the new image to", &target))?;
+    store.find(recipe).ok_or_else(|| Error::io("find the new image")(std::io::ErrorKind::NotFound.into()))
+}
+
+/// The folder a build works in; gone when the build is over, however it ends.
+struct Staging(PathBuf);
+
+impl Staging {
+    fn new(folder: PathBuf) -> Result<Self, Error> {
+        let staging = Self(folder);
+        staging.clear()?;
+        file::create_folder(&staging.0.join("image"))?;
+        Ok(staging)
+    }
+
+    /// Files in the root belong to users that only exist in the build's namespaces, so they are removed in such.
+    fn clear(&self) -> Result<(), Error> {
+        if !self.0.exists() {
+            return Ok(());
+        }
+        let remove = Command::new("rm").args(["-rf", "--one-file-system", "--"]).arg(&self.0);
+        namespace::fresh(Network::Shared, &remove).run().map_err(Error::step("clear the staging folder"))?;
+        Ok(())
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // The next build clears what cannot be removed now, and the error that led here matters more.
+        let _ = self.clear();
+    }
+}
+
+struct Build<'a> {
+    recipe: &'a Recipe,
+    options: &'a Options,
+    sink: &'a dyn Sink,
+    cancel: &'a Cancel,
+    folder: &'a Path,
+}
+
+impl Build<'_> {
+    fn run(&self) -> Result<(), Error> {
+        let watch = Stopwatch::start();
+        let (root, image) = (self.folder.join("root"), self.folder.join("image"));
+        self.install(&root)?;
+        self.say("adding configuration");
+        self.configure(&root)?;
+        let kernel = kernel_release(&root)?;
+        self.say("packing the initramfs");
+        self.pack_initramfs(&root, &kernel, &image)?;
+        let vmlinuz = root.join("boot").join(format!("vmlinuz-{kernel}"));
+        fs::copy(&vmlinuz, image.join("vmlinuz")).map_err(file::Error::new("copy", vmlinuz))?;
+        let packages = packages(&root)?;
+        self.say("making the disk");
+        self.make_disk(&root, &image)?;
+
+        let manifest = Manifest {
+            name: self.recipe.name.to_owned(),
+            hash: self.recipe.hash(),
+            built: clock::now(),
+            seconds: watch.seconds(),
+            kernel,
+            packages,
+        };
+        let text = serde_json::to_vec_pretty(&manifest).map_err(|error| Error::io("describe it")(error.into()))?;
+        Ok(file::write(&image.join("image.json"), &text)?)
+    }
+
+    fn say(&self, message: &str) {
+        self.sink.emit(EventKind::Progress { subject: self.recipe.name.to_owned(), message: message.to_owned() });
+    }
+
+    /// The command, in namespaces of its own with the host's network.
+    fn inside(&self, command: Command) -> Command {
+        namespace::fresh(Network::Shared, &command.deadline(DEADLINE).cancel(self.cancel))
+    }
+
+    fn install(&self, root: &Path) -> Result<(), Error> {
+        let mut command = Command::new("mmdebstrap")
+            // Root of the namespaces is all the root it needs, and it cannot make device nodes: it binds them.
+            .args(["--mode=root", "--variant=minbase", "--format=directory", "--skip=check/empty"])
+            .args([r#"--aptopt=Acquire::Languages "none""#, r#"--aptopt=APT::Install-Recommends "false""#])
+            .args(["--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*"])
+            .args(["--dpkgopt=path-exclude=/usr/share/locale/*"])
+            .arg(format!("--include={}", self.recipe.packages.join(",")))
+            // The kernel package would make an initramfs of its own; ours is smaller and made in no time.
+            .env("INITRD", "No")
+            .arg(self.recipe.suite)
+            .arg(root);
+        if let Some(mirror) = self.mirror() {
+            command = command.arg(mirror);
+        }
+        let mut said = String::new();
+        let result = self.inside(command).stream(|stream, line| {
+            let line = line.trim_end();
+            if stream == Stream::Err && !line.is_empty() {
+                said.push_str("\n    ");
+                said.push_str(line);
+            }
+            if let Some(message) = line.strip_prefix("I: ") {
+                self.say(message);
+            }
+        });
+        let unreachable = ["Failed to fetch", "Could not resolve", "Could not connect", "does not have a Release file"];
+        match result {
+            Err(process::Error::Failed { .. }) if unreachable.iter().any(|words| said.contains(words)) => {
+                let complaints: Vec<&str> = said.lines().filter(|line| line.contains("E: ")).take(4).collect();
+                let said = complaints.iter().map(|line| format!("\n{line}")).collect();
+                Err(Error::Mirror { mirror: self.mirror(), said })
+            }
+            other => other.map_err(Error::step("install the packages")),
+        }
+    }
+
+    fn mirror(&self) -> Option<String> {
+        self.options.mirror.clone().or_else(host_mirror)
+    }
+
+    /// Root of the namespaces is this user outside, so what root owns can be written from here.
+    fn configure(&self, root: &Path) -> Result<(), Error> {
+        let mut result = Ok(());
+        self.recipe.each_file(&mut |path, content| {
+            if result.is_ok() {
+                result = put(&root.join(path), content);
+            }
+        });
+        result?;
+        let units = root.join("etc/systemd/system");
+        for unit in self.recipe.disabled {
+            for folder in wants(&units)? {
+                remove_link(&folder.join(unit))?;
+            }
+        }
+        for unit in self.recipe.masked {
+            link(Path::new("/dev/null"), &units.join(unit))?;
+        }
+        for (target, unit) in self.recipe.enabled {
+            let own = Path::new("/etc/systemd/system").join(unit);
+            let packaged = Path::new("/usr/lib/systemd/system").join(unit);
+            let source = if units.join(unit).exists() { own } else { packaged };
+            link(&source, &units.join(format!("{target}.wants")).join(unit))?;
+        }
+        // Identity is given at every start: an empty machine-id is "not yet known", and no first boot either.
+        put(&root.join("etc/machine-id"), b"")?;
+        for shared in ["etc/hostname", "etc/fstab", "etc/resolv.conf"] {
+            remove_link(&root.join(shared))?;
+        }
+        // Telling systemd that /etc and /var are as new as /usr spares it a round of updates.
+        put(&root.join("etc/.updated"), b"")?;
+        put(&root.join("var/.updated"), b"")
+    }
+
+    fn pack_initramfs(&self, root: &Path, kernel: &str, image: &Path) -> Result<(), Error> {
+        let busybox = root.join("usr/bin/busybox");
+        let busybox = fs::read(&busybox).map_err(file::Error::new("read", busybox))?;
+        let mut entries: Vec<Entry> =
+            ["bin", "dev", "modules", "root"].into_iter().map(Entry::folder).collect();
+        entries.push(Entry::file("bin/busybox", busybox, 0o755));
+        entries.push(Entry::file("init", self.recipe.init.as_bytes().to_vec(), 0o755));
+        for (index, module) in self.recipe.modules.iter().enumerate() {
+            let packed = root.join("usr/lib/modules").join(kernel).join(format!("{module}.xz"));
+            let name = Path::new(module).file_name().unwrap_or_default().to_string_lossy().into_owned();
+            // Unpacked beside the image rather than through a pipe: modules are not text.
+            let unpacked = self.folder.join(&name);
+            fs::copy(&packed, unpacked.with_extension("ko.xz")).map_err(file::Error::new("copy", packed))?;
+            let unpack = Command::new("xz").arg("--decompress").arg(unpacked.with_extension("ko.xz"));
+            unpack.run().map_err(Error::step("unpack a kernel module"))?;
+            let content = fs::read(&unpacked).map_err(file::Error::new("read", unpacked))?;
+            entries.push(Entry::file(format!("modules/{index:02}-{name}"), content, 0o644));
+        }
+        let archive = initramfs::pack(entries).map_err(Error::io("pack the initramfs"))?;
+        Ok(file::write(&image.join("initrd"), &archive)?)
+    }
+
+    fn make_disk(&self, root: &Path, image: &Path) -> Result<(), Error> {
+        let raw = self.folder.join("disk.raw");
+        // No journal: overlays are thrown away with their node, and every write counts under emulation.
+        let format = Command::new("mke2fs")
+            .args(["-q", "-t", "ext4", "-L", "root", "-O", "^has_journal", "-E", "lazy_itable_init=1", "-d"])
+            .arg(root)
+            .arg(&raw)
+            .arg(DISK);
+        self.inside(format).run().map_err(Error::step("make the root file system"))?;
+        let convert = Command::new("qemu-img").args(["convert", "-O", "qcow2"]).arg(&raw).arg(image.join("disk.qcow2"));
+        convert.deadline(DEADLINE).cancel(self.cancel).run().map_err(Error::step("make the disk"))?;
+        Ok(())
+    }
+
+    /// A program that ran out of space only says so in its own words.
+    fn explain(&self, error: Error, folder: &Path) -> Error {
+        let full = match &error {
+            Error::File(error) => error.is_full(),
+            Error::Step { source, .. } => {
+                let said = source.to_string();
+                said.contains("No space left on device") || said.contains("Could not allocate block")
+            }
+            Error::Mirror { said, .. } => said.contains("No space left") || said.contains("enough free space"),
+            _ => false,
+        };
+        if !full {
+            return error;
+        }
+        let free_mib = host::free_disk_mib(folder).unwrap_or_default();
+        Error::DiskFull { folder: folder.to_owned(), needed_mib: NEEDED_MIB, free_mib }
+    }
+}
+
+/// The mirror the host's own apt takes Debian's main archive from, if the host is a Debian.
+fn host_mirror() -> Option<String> {
+    if let Some(mirror) = environment::variable("AI_HOW_MIRROR") {
+        return Some(mirror);
+    }
+    let format = "$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(CREATED_BY)|$(REPO_URI)";
+    let listing = Command::new("apt-get").args(["indextargets", "--format", format]).run().ok()?;
+    let prefix = "Debian|Debian|main|Packages|";
+    listing.lines().find_map(|line| line.strip_prefix(prefix)).map(|uri| uri.trim_end_matches('/').to_owned())
+}
+
+fn kernel_release(root: &Path) -> Result<String, Error> {
+    let modules = root.join("usr/lib/modules");
+    let mut entries = fs::read_dir(&modules).map_err(file::Error::new("read", &modules))?;
+    match entries.next() {
+        Some(Ok(entry)) => Ok(entry.file_name().to_string_lossy().into_owned()),
+        _ => Err(Error::io("find the kernel")(std::io::ErrorKind::NotFound.into())),
+    }
+}
+
+/// `name version` of every installed package, from dpkg's own record.
+fn packages(root: &Path) -> Result<Vec<String>, Error> {
+    let status = file::read(&root.join("var/lib/dpkg/status"))?;
+    let field = |paragraph: &str, name: &str| {
+        paragraph.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(": ")?.to_owned()))
+    };
+    Ok(status
+        .split("\n\n")
+        .filter_map(|paragraph| {
+            Some(format!("{} {}", field(paragraph, "Package")?, field(paragraph, "Version")?))
+        })
+        .collect())
+}
+
+fn put(path: &Path, content: &[u8]) -> Result<(), Error> {
+    if let Some(folder) = path.parent() {
+        file::create_folder(folder)?;
+    }
+    fs::write(path, content).map_err(file::Error::new("write", path))?;
+    let mode = if content.starts_with(b"#!") { 0o755 } else { 0o644 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(file::Error::new("set the mode of", path))?;
+    Ok(())
+}
+
+fn link(source: &Path, target: &Path) -> Result<(), Error> {
+    remove_link(target)?;
+    if let Some(folder) = target.parent() {
+        file::create_folder(folder)?;
+    }
+    Ok(symlink(source, target).map_err(file::Error::new("link", target))?)
+}
+
+fn remove_link(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(file::Error::new("remove", path)(error))?,
+        _ => Ok(()),
+    }
+}
+
+/// The `*.wants` folders of a unit folder.
+fn wants(units: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(units).map_err(file::Error::new("read", units))?;
+    let folders = entries.flatten().map(|entry| entry.path());
+    Ok(folders.filter(|path| path.extension().is_some_and(|extension| extension == "wants")).collect())
+}

@@ -1,0 +1,187 @@
+//! What goes into an image. Everything here is part of the image's hash.
+
+use include_dir::{Dir, include_dir};
+use sha2::{Digest, Sha256};
+
+/// Raise it when a change of the build code changes what comes out of the same recipe.
+const BUILD: u32 = 1;
+
+/// The images that ai-how builds, by the name a config file uses.
+pub static RECIPES: &[Recipe] = &[Recipe {
+    name: "debian-13",
+    description: "Debian 13 with systemd, OpenSSH, Python, munge and SLURM 24.11",
+    suite: "trixie",
+    packages: &[
+        "systemd",
+        "systemd-sysv",
+        "udev",
+        "dbus",
+        "openssh-server",
+        "python3",
+        "munge",
+        "slurmctld",
+        "slurmd",
+        "slurm-client",
+        "iproute2",
+        "procps",
+        "busybox-static",
+        "linux-image-cloud-amd64",
+    ],
+    modules: &[
+        "kernel/net/core/failover.ko",
+        "kernel/drivers/net/net_failover.ko",
+        "kernel/drivers/net/virtio_net.ko",
+        "kernel/drivers/block/virtio_blk.ko",
+    ],
+    // Started by the deployment, once they have a configuration; or by nobody here.
+    disabled: &["munge.service", "slurmctld.service", "slurmd.service", "e2scrub_reap.service", "remote-fs.target"],
+    enabled: &[
+        ("multi-user.target", "ssh.service"),
+        ("multi-user.target", "systemd-networkd.service"),
+        ("multi-user.target", "ai-how-host-key.service"),
+        ("multi-user.target", "ai-how-ready.service"),
+        ("multi-user.target", "ai-how-grow.service"),
+        ("network-online.target", "systemd-networkd-wait-online.service"),
+    ],
+    // Each one is programs started under emulation for a machine that lives for minutes.
+    masked: &[
+        "apt-daily.timer",
+        "apt-daily-upgrade.timer",
+        "dev-hugepages.mount",
+        "dpkg-db-backup.timer",
+        "e2scrub_all.timer",
+        "fstrim.timer",
+        "getty@tty1.service",
+        "kmod-static-nodes.service",
+        "ldconfig.service",
+        "proc-sys-fs-binfmt_misc.automount",
+        "remote-fs.target",
+        "sshd-keygen.service",
+        "sys-fs-fuse-connections.mount",
+        "sys-kernel-config.mount",
+        "sys-kernel-debug.mount",
+        "sys-kernel-tracing.mount",
+        "systemd-ask-password-console.path",
+        "systemd-ask-password-wall.path",
+        "systemd-binfmt.service",
+        "systemd-firstboot.service",
+        "systemd-hibernate-clear.service",
+        "systemd-hwdb-update.service",
+        "systemd-journal-catalog-update.service",
+        "systemd-journal-flush.service",
+        "systemd-logind.service",
+        "systemd-machine-id-commit.service",
+        "systemd-modules-load.service",
+        "systemd-networkd-persistent-storage.service",
+        "systemd-pcrmachine.service",
+        "systemd-pcrphase-sysinit.service",
+        "systemd-pcrphase.service",
+        "systemd-pstore.service",
+        "systemd-random-seed.service",
+        "systemd-remount-fs.service",
+        "systemd-tpm2-setup-early.service",
+        "systemd-tpm2-setup.service",
+        "systemd-udev-load-credentials.service",
+        "systemd-update-done.service",
+    ],
+    files: include_dir!("$CARGO_MANIFEST_DIR/recipes/debian-13/files"),
+    init: include_str!("../recipes/debian-13/init"),
+}];
+
+/// One image: packages, files and units.
+#[derive(Debug)]
+pub struct Recipe {
+    /// As config files name it.
+    pub name: &'static str,
+    /// One line for a person.
+    pub description: &'static str,
+    /// Debian's suite.
+    pub suite: &'static str,
+    /// Installed with what they depend on, without what they recommend.
+    pub packages: &'static [&'static str],
+    /// Kernel modules for the initramfs, in the order in which they are loaded; see `modules.dep`.
+    pub modules: &'static [&'static str],
+    /// Units that a package enabled and that must not start by themselves.
+    pub disabled: &'static [&'static str],
+    /// Units to start, each with the target that wants it.
+    pub enabled: &'static [(&'static str, &'static str)],
+    /// Units that must never start.
+    pub masked: &'static [&'static str],
+    /// Copied over the root.
+    pub files: Dir<'static>,
+    /// PID 1 of the initramfs.
+    pub init: &'static str,
+}
+
+impl Recipe {
+    /// The recipe of that name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        RECIPES.iter().find(|recipe| recipe.name == name)
+    }
+
+    /// 16 hexadecimal digits that change with everything that goes into the image. Package versions are not among it:
+    /// the manifest in the image tells them, and `image rm` makes room for newer ones.
+    pub fn hash(&self) -> String {
+        let mut hash = Sha256::new();
+        let mut add = |label: &str, value: &[u8]| {
+            hash.update(label.len().to_le_bytes());
+            hash.update(label);
+            hash.update(value.len().to_le_bytes());
+            hash.update(value);
+        };
+        add("build", &BUILD.to_le_bytes());
+        add("suite", self.suite.as_bytes());
+        for (label, list) in [
+            ("package", self.packages),
+            ("module", self.modules),
+            ("disabled", self.disabled),
+            ("masked", self.masked),
+        ] {
+            list.iter().for_each(|item| add(label, item.as_bytes()));
+        }
+        self.enabled.iter().for_each(|(target, unit)| add(target, unit.as_bytes()));
+        self.each_file(&mut |path, content| add(path, content));
+        add("init", self.init.as_bytes());
+        hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The folder's name in the store.
+    pub fn id(&self) -> String {
+        format!("{}-{}", self.name, self.hash())
+    }
+
+    /// Every file to copy, by its path below the root, in a stable order.
+    pub(crate) fn each_file(&self, visit: &mut dyn FnMut(&str, &[u8])) {
+        fn walk(folder: &Dir<'_>, visit: &mut dyn FnMut(&str, &[u8])) {
+            for file in folder.files() {
+                visit(&file.path().to_string_lossy(), file.contents());
+            }
+            folder.dirs().for_each(|folder| walk(folder, visit));
+        }
+        walk(&self.files, visit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_covers_the_files() {
+        let recipe = Recipe::named("debian-13").unwrap();
+        let mut paths = Vec::new();
+        recipe.each_file(&mut |path, _| paths.push(path.to_owned()));
+        assert!(paths.iter().any(|path| path == "usr/lib/ai-how/ready"), "{paths:?}");
+        assert_eq!(recipe.hash().len(), 16);
+        assert_eq!(recipe.hash(), recipe.hash());
+    }
+
+    #[test]
+    fn no_unit_is_both_masked_and_enabled() {
+        for recipe in RECIPES {
+            for (_, unit) in recipe.enabled {
+                assert!(!recipe.masked.contains(unit), "{unit}");
+            }
+        }
+    }
+}

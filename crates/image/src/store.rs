@@ -1,0 +1,140 @@
+//! The images that exist: one folder each, below `images/` of the cache.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use system::{
+    cancel::Cancel,
+    file::{self, Lock},
+};
+
+use crate::{Error, Recipe};
+
+/// An image's own record, `image.json` beside its files.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The recipe's name.
+    pub name: String,
+    /// The recipe's hash.
+    pub hash: String,
+    /// When it was built.
+    pub built: Timestamp,
+    /// How long that took.
+    pub seconds: f64,
+    /// The kernel's release.
+    pub kernel: String,
+    /// Every package with its version.
+    pub packages: Vec<String>,
+}
+
+/// A whole image. Its files are never written to again.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// Where it is.
+    pub folder: PathBuf,
+    /// What it is.
+    pub manifest: Manifest,
+}
+
+impl Image {
+    /// The uncompressed-on-boot kernel, `bzImage`.
+    pub fn kernel(&self) -> PathBuf {
+        self.folder.join("vmlinuz")
+    }
+
+    /// The initramfs.
+    pub fn initrd(&self) -> PathBuf {
+        self.folder.join("initrd")
+    }
+
+    /// The base disk, qcow2.
+    pub fn disk(&self) -> PathBuf {
+        self.folder.join("disk.qcow2")
+    }
+
+    /// What the image takes on the disk, MiB.
+    pub fn size_mib(&self) -> u64 {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let bytes: u64 = entries.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum();
+        bytes / (1024 * 1024)
+    }
+}
+
+/// The place where images are kept.
+#[derive(Debug, Clone)]
+pub struct Store {
+    folder: PathBuf,
+}
+
+impl Store {
+    /// The store below a cache folder. Nothing is made until an image is.
+    pub fn new(cache: &Path) -> Self {
+        Self { folder: cache.join("images") }
+    }
+
+    /// Where the images are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The image that this recipe makes, if it was built.
+    pub fn find(&self, recipe: &Recipe) -> Option<Image> {
+        Self::open(&self.folder.join(recipe.id()))
+    }
+
+    /// All images, oldest first, those of older recipes too.
+    pub fn list(&self) -> Vec<Image> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let mut images: Vec<Image> = entries.filter_map(|entry| Self::open(&entry.path())).collect();
+        images.sort_by(|a, b| (a.manifest.built, &a.folder).cmp(&(b.manifest.built, &b.folder)));
+        images
+    }
+
+    /// Removes an image by its name or its folder's name. A name removes every version of it.
+    ///
+    /// # Errors
+    /// There is none of that name, `used_by` names a user of one, or a file cannot be removed.
+    pub fn remove(&self, name: &str, used_by: impl Fn(&Image) -> Option<String>) -> Result<Vec<Image>, Error> {
+        let folder_name = |image: &Image| image.folder.file_name().map(|name| name.to_string_lossy().into_owned());
+        let images: Vec<Image> = self
+            .list()
+            .into_iter()
+            .filter(|image| image.manifest.name == name || folder_name(image).as_deref() == Some(name))
+            .collect();
+        if images.is_empty() {
+            let known: Vec<String> = self.list().iter().filter_map(folder_name).collect();
+            let known = if known.is_empty() { "none yet".to_owned() } else { known.join(", ") };
+            return Err(Error::Unknown { name: name.to_owned(), known });
+        }
+        for image in &images {
+            if let Some(by) = used_by(image) {
+                return Err(Error::InUse { name: name.to_owned(), by });
+            }
+            // The manifest goes first: from then on the folder is no image, whatever happens to the rest.
+            let manifest = image.folder.join("image.json");
+            fs::remove_file(&manifest).map_err(file::Error::new("remove", manifest))?;
+            file::remove_folder(&image.folder)?;
+        }
+        Ok(images)
+    }
+
+    /// Claims the right to build one image; `None` when a stop was requested while another build had it.
+    pub(crate) fn claim(&self, id: &str, cancel: &Cancel, on_wait: impl FnOnce()) -> Result<Option<Lock>, Error> {
+        file::create_folder(&self.folder)?;
+        Ok(Lock::take(&self.folder.join(format!(".{id}.lock")), cancel, on_wait)?)
+    }
+
+    /// Where a build works. Only the holder of the claim uses it, so what is found there is an interrupted build's.
+    pub(crate) fn staging(&self, id: &str) -> PathBuf {
+        self.folder.join(format!(".{id}.building"))
+    }
+
+    fn open(folder: &Path) -> Option<Image> {
+        let text = file::read(&folder.join("image.json")).ok()?;
+        Some(Image { folder: folder.to_owned(), manifest: serde_json::from_str(&text).ok()? })
+    }
+}

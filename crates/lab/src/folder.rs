@@ -1,0 +1,111 @@
+//! A lab's folder: everything it leaves on the disk is in here.
+//!
+//! ```text
+//! <state>/labs/<id>/
+//!   lock            held by the one command that changes the lab
+//!   plan.json       what runs, or ran
+//!   sockets/        control (the keeper's), libvirt-sock, consoles; empty when nothing runs
+//!   disks/          one overlay for each node
+//!   consoles/       one log for each node, kept over restarts
+//!   ready/          what each guest says of itself
+//!   ssh/            key, known hosts, configuration
+//!   secrets/        what a deployment keeps for the life of the lab
+//!   libvirtd.log    what the lab's own libvirt says
+//! ```
+
+use std::{
+    fs,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+
+use system::file::{self, Lock};
+
+/// A lab's folder.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    /// The folder of the lab with this identity, below the state folder. Nothing is made.
+    pub fn new(state: &Path, id: &str) -> Self {
+        Self { path: state.join("labs").join(id) }
+    }
+
+    /// Every lab's folder below the state folder.
+    pub fn all(state: &Path) -> Vec<Self> {
+        let entries = fs::read_dir(state.join("labs")).into_iter().flatten().flatten();
+        let mut folders: Vec<Self> =
+            entries.map(|entry| Self { path: entry.path() }).filter(|folder| folder.path.is_dir()).collect();
+        folders.sort_by(|a, b| a.path.cmp(&b.path));
+        folders
+    }
+
+    /// Makes it, with the folders in it. Private to the user: there are keys and consoles in it.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn create(&self) -> Result<(), file::Error> {
+        for name in ["sockets", "disks", "consoles", "ready", "ssh", "secrets"] {
+            let path = self.path.join(name);
+            let mut builder = fs::DirBuilder::new();
+            builder.recursive(true).mode(0o700).create(&path).map_err(file::Error::new("create the folder", path))?;
+        }
+        Ok(())
+    }
+
+    /// Claims the right to change the lab; `None` when another command has it.
+    ///
+    /// # Errors
+    /// The folder cannot be made.
+    pub fn lock(&self) -> Result<Option<Lock>, file::Error> {
+        self.create()?;
+        Lock::try_take(&self.path.join("lock"))
+    }
+
+    /// Itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The lab's identity.
+    pub fn id(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Where sockets are.
+    pub fn sockets(&self) -> PathBuf {
+        self.path.join("sockets")
+    }
+
+    /// The plan of what runs.
+    pub fn plan(&self) -> PathBuf {
+        self.path.join("plan.json")
+    }
+
+    /// Whether there are disks: the lab was started and not destroyed.
+    pub fn has_disks(&self) -> bool {
+        fs::read_dir(self.path.join("disks")).is_ok_and(|mut entries| entries.next().is_some())
+    }
+
+    /// Removes what only a running lab needs, so that nothing of it is mistaken for a running one.
+    ///
+    /// # Errors
+    /// Something cannot be removed.
+    pub fn clear_runtime(&self) -> Result<(), file::Error> {
+        for name in ["sockets", "ready"] {
+            let path = self.path.join(name);
+            file::remove_folder(&path)?;
+        }
+        self.create()
+    }
+
+    /// Removes all of it.
+    ///
+    /// # Errors
+    /// Something cannot be removed.
+    pub fn remove(&self) -> Result<(), file::Error> {
+        file::remove_folder(&self.path)
+    }
+}

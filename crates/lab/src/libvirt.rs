@@ -1,0 +1,204 @@
+//! Libvirt, through its own C library.
+
+use std::{
+    fs::File,
+    os::fd::AsRawFd,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use render::{MARK_NAMESPACE, Mark};
+use system::{cancel::Cancel, clock::Stopwatch, watch::FolderWatch};
+use virt::{
+    connect::Connect,
+    domain::{Domain as VirtDomain, DomainState as VirtState},
+    error::ErrorNumber,
+    sys,
+};
+
+use crate::hypervisor::{Domain, DomainState, Error, Hypervisor, Network, Observed};
+
+/// A connection to libvirt.
+#[derive(Debug)]
+pub struct Libvirt {
+    connection: Connect,
+    /// Keeps the folder's path through `/proc/self/fd` alive; see [`Libvirt::private`].
+    _folder: Option<File>,
+}
+
+impl Libvirt {
+    /// Connects to a libvirt by its URI, as `virsh -c` does.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn open(uri: &str) -> Result<Self, Error> {
+        // Otherwise the library prints every error on stderr by itself.
+        virt::error::clear_error_callback();
+        let connection = Connect::open(Some(uri))
+            .map_err(|error| Error::Unreachable { uri: uri.to_owned(), message: error.message().to_owned() })?;
+        Ok(Self { connection, _folder: None })
+    }
+
+    /// Connects to the libvirt whose sockets are in `sockets`, waiting until it has made them.
+    ///
+    /// # Errors
+    /// It does not answer within `limit`, or a stop was requested.
+    pub fn private(sockets: &Path, limit: Duration, cancel: &Cancel) -> Result<Self, Error> {
+        let unreachable = |message: String| Error::Unreachable { uri: sockets.display().to_string(), message };
+        // The folder's own path may be longer than a socket address can hold; this one never is.
+        let folder = File::open(sockets).map_err(|error| unreachable(error.to_string()))?;
+        let short = PathBuf::from(format!("/proc/self/fd/{}/libvirt-sock", folder.as_raw_fd()));
+        let uri = format!("qemu:///system?socket={}", short.display());
+        let watch = FolderWatch::new(sockets).map_err(|error| unreachable(error.to_string()))?;
+        let started = Stopwatch::start();
+        loop {
+            let error = match Self::open(&uri) {
+                Ok(libvirt) => return Ok(Self { _folder: Some(folder), ..libvirt }),
+                Err(error) => error,
+            };
+            let left = started.left_of(limit);
+            if left.is_zero() || cancel.requested() {
+                return Err(error);
+            }
+            // The socket is made before it is listened to, so a look now and then is needed besides the watch.
+            let pause = if short.exists() { Duration::from_millis(20) } else { Duration::from_millis(200) };
+            watch.wait(left.min(pause)).map_err(|error| unreachable(error.to_string()))?;
+        }
+    }
+
+    fn uri(&self) -> String {
+        self.connection.uri().unwrap_or_default()
+    }
+
+    fn refused(&self, action: &'static str, name: &str, error: &virt::error::Error) -> Error {
+        let message = error.message().to_owned();
+        if self.connection.is_alive().unwrap_or(false) {
+            Error::Refused { action, name: name.to_owned(), message }
+        } else {
+            Error::Unreachable { uri: self.uri(), message }
+        }
+    }
+
+    fn domain(&self, action: &'static str, name: &str) -> Result<Option<VirtDomain>, Error> {
+        match self.connection.lookup_domain_by_name(name) {
+            Ok(domain) => Ok(Some(domain)),
+            Err(error) if error.code().known() == Some(ErrorNumber::NoDomain) => Ok(None),
+            Err(error) => Err(self.refused(action, name, &error)),
+        }
+    }
+}
+
+impl Hypervisor for Libvirt {
+    fn observe(&self) -> Result<Observed, Error> {
+        let refused = |error: virt::error::Error| self.refused("list", "domains and networks", &error);
+        let mut observed = Observed::default();
+        for domain in self.connection.list_all_domains(0).map_err(refused)? {
+            // One that ended between the listing and here is not an error, it is gone.
+            let (Ok(name), Ok((state, _)), Ok(xml)) = (domain.name(), domain.state(), domain.xml_desc(0)) else {
+                continue;
+            };
+            let state = state.known().map_or(DomainState::Off, state_of);
+            observed.domains.push(Domain { name, state, mark: mark(&xml) });
+        }
+        for network in self.connection.list_all_networks(0).map_err(refused)? {
+            let (Ok(name), Ok(active), Ok(xml)) = (network.name(), network.is_active(), network.xml_desc(0)) else {
+                continue;
+            };
+            observed.networks.push(Network { name, active, mark: mark(&xml) });
+        }
+        observed.domains.sort_by(|a, b| a.name.cmp(&b.name));
+        observed.networks.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(observed)
+    }
+
+    fn create_network(&self, name: &str, xml: &str) -> Result<(), Error> {
+        let created = self.connection.create_network_xml(xml);
+        created.map(drop).map_err(|error| self.refused("start the network", name, &error))
+    }
+
+    fn destroy_network(&self, name: &str) -> Result<(), Error> {
+        let action = "stop the network";
+        match self.connection.lookup_network_by_name(name) {
+            Ok(network) => network.destroy().map_err(|error| self.refused(action, name, &error)),
+            Err(error) if error.code().known() == Some(ErrorNumber::NoNetwork) => Ok(()),
+            Err(error) => Err(self.refused(action, name, &error)),
+        }
+    }
+
+    fn create_domain(&self, name: &str, xml: &str) -> Result<(), Error> {
+        let created = self.connection.create_domain_xml(xml, sys::VIR_DOMAIN_START_VALIDATE);
+        created.map(drop).map_err(|error| self.refused("start the domain", name, &error))
+    }
+
+    fn shutdown_domain(&self, name: &str) -> Result<(), Error> {
+        let action = "shut down the domain";
+        let Some(domain) = self.domain(action, name)? else { return Ok(()) };
+        domain.shutdown().map_err(|error| self.refused(action, name, &error))
+    }
+
+    fn destroy_domain(&self, name: &str) -> Result<(), Error> {
+        let action = "destroy the domain";
+        let Some(domain) = self.domain(action, name)? else { return Ok(()) };
+        match domain.destroy() {
+            Err(error) if error.code().known() != Some(ErrorNumber::NoDomain) => {
+                Err(self.refused(action, name, &error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn state_of(state: VirtState) -> DomainState {
+    match state {
+        VirtState::Running | VirtState::Blocked | VirtState::NoState => DomainState::Running,
+        VirtState::Paused | VirtState::PMSuspended => DomainState::Paused,
+        VirtState::Shutdown => DomainState::ShuttingDown,
+        VirtState::Shutoff => DomainState::Off,
+        VirtState::Crashed => DomainState::Crashed,
+    }
+}
+
+/// Our mark in an object's XML, if it bears one.
+fn mark(xml: &str) -> Option<Mark> {
+    let document = roxmltree::Document::parse(xml).ok()?;
+    let metadata = document.root_element().children().find(|node| node.has_tag_name("metadata"))?;
+    let mark = metadata.children().find(|node| node.has_tag_name((MARK_NAMESPACE, "mark")))?;
+    let text = |name: &str| mark.attribute(name).map(str::to_owned);
+    Some(Mark {
+        lab: text("lab")?,
+        cluster: text("cluster")?,
+        plan: text("plan")?,
+        generation: text("generation")?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_read_back_and_a_stranger_has_none() {
+        let xml = format!(
+            r#"<domain><metadata><a:mark xmlns:a="{MARK_NAMESPACE}" lab="l" cluster="c" plan="p" generation="3"/>
+            </metadata></domain>"#
+        );
+        let mark = mark(&xml).unwrap();
+        assert_eq!((mark.lab.as_str(), mark.generation), ("l", 3));
+        assert_eq!(super::mark("<domain><metadata><mark lab='l'/></metadata></domain>"), None);
+    }
+
+    #[test]
+    fn the_test_driver_answers() {
+        let libvirt = Libvirt::open("test:///default").unwrap();
+        let observed = libvirt.observe().unwrap();
+        assert_eq!(observed.domain("test").unwrap().state, DomainState::Running);
+        assert_eq!(observed.domain("test").unwrap().mark, None);
+        libvirt.destroy_domain("no-such-domain").unwrap();
+    }
+
+    #[test]
+    fn a_missing_libvirt_is_named() {
+        let error = Libvirt::open("qemu:///system?socket=/nonexistent/socket").unwrap_err();
+        assert!(error.to_string().contains("/nonexistent/socket"), "{error}");
+    }
+}

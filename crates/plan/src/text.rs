@@ -1,0 +1,98 @@
+//! A plan as text for a person.
+
+use std::fmt::Write;
+
+use config::model::Image;
+
+use crate::model::{ClusterPlan, Plan};
+
+/// What will exist, as aligned columns.
+pub fn text(plan: &Plan) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail, so the results are not looked at.
+    let _ = writeln!(out, "lab {}  plan {}", plan.lab, plan.id);
+    for cluster in &plan.clusters {
+        let _ = writeln!(out, "\n{} cluster {}", cluster.kind, cluster.name);
+        out.push_str(&columns(&networks(cluster)));
+        out.push('\n');
+        out.push_str(&columns(&nodes(cluster)));
+        if let Some(slurm) = &cluster.slurm {
+            out.push('\n');
+            let mut rows = vec![row(["partition", "default", "max time", "nodes"])];
+            for partition in &slurm.partitions {
+                let default = if partition.name == slurm.default_partition { "yes" } else { "" };
+                rows.push(row([&partition.name, default, &partition.max_time, &partition.nodes.join(" ")]));
+            }
+            out.push_str(&columns(&rows));
+        }
+    }
+    let memory: u64 = plan.nodes().map(|(_, node)| node.memory_mib).sum();
+    let cpus: u32 = plan.nodes().map(|(_, node)| node.cpus).sum();
+    let _ = writeln!(out, "\n{} nodes, {cpus} virtual CPUs, {memory} MiB", plan.nodes().count());
+    out
+}
+
+fn networks(cluster: &ClusterPlan) -> Vec<Vec<String>> {
+    let mut rows = vec![row(["network", "subnet", "gateway", "bridge", "dhcp", "uuid"])];
+    for network in &cluster.networks {
+        let dhcp = format!("{}-{}", network.dhcp_start, network.dhcp_end);
+        rows.push(row([
+            &network.name,
+            &network.subnet.to_string(),
+            &network.gateway.to_string(),
+            &network.bridge,
+            &dhcp,
+            &network.uuid.to_string(),
+        ]));
+    }
+    rows
+}
+
+fn nodes(cluster: &ClusterPlan) -> Vec<Vec<String>> {
+    let mut rows = vec![row(["node", "domain", "cpus", "MiB", "GiB", "address", "mac", "image", "uuid"])];
+    for node in &cluster.nodes {
+        let image = match &node.image {
+            Image::Built(name) | Image::File(name) => name,
+            Image::Unspecified => "unspecified",
+        };
+        for (index, interface) in node.interfaces.iter().enumerate() {
+            let (address, mac) = (interface.address.to_string(), &interface.mac);
+            rows.push(if index == 0 {
+                let uuid = node.uuid.to_string();
+                let sizes = [node.cpus.to_string(), node.memory_mib.to_string(), node.disk_gib.to_string()];
+                let [cpus, memory, disk] = &sizes;
+                row([&node.name, &node.domain, cpus, memory, disk, &address, mac, image, &uuid])
+            } else {
+                row(["", "", "", "", "", &address, mac, "", ""])
+            });
+        }
+    }
+    rows
+}
+
+fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(str::to_owned).to_vec()
+}
+
+/// Aligns the columns of rows of equal length, two spaces apart, indented by two.
+fn columns(rows: &[Vec<String>]) -> String {
+    let count = rows.first().map_or(0, Vec::len);
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..count).map(width).collect();
+    rows.iter()
+        .map(|row| {
+            let line: String = row.iter().zip(&widths).map(|(cell, width)| format!("  {cell:width$}")).collect();
+            format!("{}\n", line.trim_end())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{derive::plan, model::tests::lab, text};
+
+    #[test]
+    fn a_person_sees_every_choice() {
+        insta::assert_snapshot!(text(&plan(&lab())));
+    }
+}

@@ -1,0 +1,132 @@
+//! The OpenSSH configuration of a lab: `ssh -F <file> NODE` reaches every node, for us, for Ansible and for the user.
+
+use std::fmt::Write;
+
+use plan::Plan;
+
+/// Where the lab's SSH files are.
+#[derive(Debug, Clone)]
+pub struct SshAccess {
+    /// The private key.
+    pub identity: String,
+    /// The nodes' host keys, as they told them over their own channel.
+    pub known_hosts: String,
+    /// Where shared connections have their sockets; short.
+    pub control: String,
+}
+
+/// The whole file.
+pub fn ssh_config(plan: &Plan, access: &SshAccess) -> String {
+    let mut out = String::from("# Made by ai-how for this lab; it is written anew at every start.\n");
+    for (_, node) in plan.nodes() {
+        let mut names = vec![&node.label];
+        for name in [&node.domain, &node.name] {
+            if plan.find(name).is_some_and(|found| found.domain == node.domain) && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let names: Vec<String> = names.into_iter().map(|name| quote(name)).collect();
+        // Writing to a string cannot fail, so the result is not looked at.
+        let _ = write!(
+            out,
+            "\nHost {}\n  HostName {}\n  HostKeyAlias {}\n",
+            names.join(" "),
+            node.address(),
+            quote(&node.domain)
+        );
+    }
+    let _ = write!(
+        out,
+        "
+Host *
+  User root
+  IdentityFile {identity}
+  IdentitiesOnly yes
+  PreferredAuthentications publickey
+  UserKnownHostsFile {known_hosts}
+  GlobalKnownHostsFile /dev/null
+  StrictHostKeyChecking yes
+  UpdateHostKeys no
+  # The default exchange costs seconds on an emulated processor.
+  KexAlgorithms curve25519-sha256
+  ControlMaster auto
+  ControlPath {control}/ssh-%C
+  ControlPersist 15m
+  ServerAliveInterval 30
+  ServerAliveCountMax 6
+  LogLevel ERROR
+",
+        identity = quote(&access.identity),
+        known_hosts = quote(&access.known_hosts),
+        control = access.control,
+    );
+    out
+}
+
+/// As `ssh_config(5)` reads a word that may hold spaces.
+fn quote(word: &str) -> String {
+    if word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c)) {
+        return word.to_owned();
+    }
+    format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', " "))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use config::model::{Cluster, ClusterKind, Image, Interface, Lab, Network, Node, Role};
+
+    use super::*;
+
+    /// A cluster of two nodes, the second with two cards.
+    pub(crate) fn two_nodes() -> Plan {
+        let node = |name: &str, role, last: u8, networks: &[&str]| Node {
+            name: name.into(),
+            domain: format!("hpc-{name}"),
+            role,
+            cpus: 2,
+            memory_mib: 768,
+            disk_gib: 8,
+            image: Image::Built("debian-13".into()),
+            interfaces: networks
+                .iter()
+                .zip(8..)
+                .map(|(network, third)| Interface {
+                    network: (*network).into(),
+                    address: [10, 9, third, last].into(),
+                })
+                .collect(),
+            auto_start: true,
+        };
+        let network = |name: &str, third: u8| Network {
+            name: name.into(),
+            subnet: format!("10.9.{third}.0/24").parse().unwrap(),
+            gateway: [10, 9, third, 1].into(),
+            bridge: None,
+            domain: "hpc.local".into(),
+        };
+        plan::plan(&Lab {
+            name: "lab".into(),
+            description: String::new(),
+            clusters: vec![Cluster {
+                key: "hpc".into(),
+                name: "hpc".into(),
+                kind: ClusterKind::Kubernetes,
+                networks: vec![network("lan", 8), network("storage", 9)],
+                nodes: vec![
+                    node("controller", Role::Controller, 10, &["lan"]),
+                    node("compute-01", Role::Compute, 11, &["lan", "storage"]),
+                ],
+            }],
+        })
+    }
+
+    #[test]
+    fn every_node_has_its_entry() {
+        let access = SshAccess {
+            identity: "/state/labs/a lab/ssh/id_ed25519".into(),
+            known_hosts: "/state/labs/a lab/ssh/known_hosts".into(),
+            control: "/run/ai-how".into(),
+        };
+        insta::assert_snapshot!(ssh_config(&two_nodes(), &access));
+    }
+}

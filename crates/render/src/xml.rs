@@ -1,0 +1,193 @@
+//! Domain and network XML, from the templates beside this crate. Everything that comes from a config file is escaped by
+//! the template engine, and an undefined name is an error.
+
+use std::net::Ipv4Addr;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use minijinja::{Environment, UndefinedBehavior, Value, context, value::Serde};
+use plan::model::{NetworkPlan, NodePlan, Plan};
+use serde::{Deserialize, Serialize};
+
+/// The XML namespace of our mark in libvirt's metadata.
+pub const MARK_NAMESPACE: &str = "urn:ai-how:mark:1";
+
+/// A template did not render. It is built in, so this is a defect of ai-how and not of the user's file.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot render the XML of {object}")]
+pub struct Error {
+    /// What was being rendered.
+    pub object: String,
+    /// What the template engine says.
+    pub source: minijinja::Error,
+}
+
+/// What runs a guest's instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Accelerator {
+    /// The processor itself.
+    Kvm,
+    /// QEMU's translator.
+    Tcg,
+}
+
+impl std::fmt::Display for Accelerator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        })
+    }
+}
+
+/// Says whose an object is; kept in its libvirt metadata. What does not bear it is never touched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The lab's identity, unique on the host.
+    pub lab: String,
+    /// The cluster.
+    pub cluster: String,
+    /// The plan it was made from.
+    pub plan: String,
+    /// Counts the starts of the lab.
+    pub generation: u64,
+}
+
+/// Where a node's files are, as the QEMU process sees them.
+#[derive(Debug, Clone, Serialize)]
+pub struct Machine {
+    /// How it runs.
+    pub accelerator: Accelerator,
+    /// The lab's folder, absolute.
+    pub folder: String,
+    /// The folder of its sockets, absolute and short: a socket's path ends at 107 bytes.
+    pub sockets: String,
+    /// The kernel.
+    pub kernel: String,
+    /// The initramfs.
+    pub initrd: String,
+    /// The public key that may log in as root, in OpenSSH's one-line form.
+    pub authorized_key: String,
+}
+
+/// An address that DHCP keeps for a card.
+#[derive(Serialize)]
+struct Reservation<'a> {
+    mac: &'a str,
+    name: &'a str,
+    address: Ipv4Addr,
+}
+
+/// The XML of a network, with a DHCP reservation for every card on it.
+///
+/// # Errors
+/// See [`Error`].
+pub fn network(plan: &Plan, network: &NetworkPlan, mark: &Mark) -> Result<String, Error> {
+    let hosts: Vec<_> = plan
+        .nodes()
+        .flat_map(|(_, node)| node.interfaces.iter().map(move |interface| (node, interface)))
+        .filter(|(_, interface)| interface.network == network.name)
+        .map(|(node, interface)| Reservation { mac: &interface.mac, name: &node.name, address: interface.address })
+        .collect();
+    let context = context! {
+        namespace => MARK_NAMESPACE,
+        mark => Serde(mark),
+        network => Serde(network),
+        hosts => Serde(&hosts),
+        prefix => network.subnet.prefix_len(),
+    };
+    render("network.xml", include_str!("../templates/network.xml"), context, &network.name)
+}
+
+/// The XML of a domain.
+///
+/// # Errors
+/// See [`Error`].
+pub fn domain(node: &NodePlan, machine: &Machine, mark: &Mark) -> Result<String, Error> {
+    let command_line = command_line(node, machine);
+    let context = context! {
+        namespace => MARK_NAMESPACE,
+        mark => Serde(mark),
+        node => Serde(node),
+        machine => Serde(machine),
+        command_line,
+    };
+    render("domain.xml", include_str!("../templates/domain.xml"), context, &node.domain)
+}
+
+/// The kernel's command line. It also carries what systemd needs to know about this node and no other: the host name,
+/// the machine id and, as a credential, who may log in. Nothing in it is secret.
+pub fn command_line(node: &NodePlan, machine: &Machine) -> String {
+    [
+        "console=ttyS0",
+        "quiet",
+        // Nobody attacks a throw-away guest from inside, and every mitigation costs under emulation.
+        "mitigations=off",
+        "net.ifnames=0",
+        &format!("systemd.hostname={}", node.name),
+        &format!("systemd.machine_id={}", node.uuid.simple()),
+        &format!("systemd.set_credential_binary=ssh.authorized_keys.root:{}", BASE64_STANDARD.encode(&machine.authorized_key)),
+    ]
+    .join(" ")
+}
+
+fn render(name: &str, template: &str, context: Value, object: &str) -> Result<String, Error> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // The name ends in `.xml`, which turns escaping on.
+    environment
+        .render_named_str(name, template, context)
+        .map_err(|source| Error { object: object.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ssh::tests::two_nodes;
+
+    fn mark() -> Mark {
+        Mark { lab: "lab-1a2b3c4d".into(), cluster: "hpc".into(), plan: "0123456789abcdef".into(), generation: 1 }
+    }
+
+    fn machine(accelerator: Accelerator) -> Machine {
+        Machine {
+            accelerator,
+            folder: "/state/labs/lab".into(),
+            sockets: "/run/ai-how".into(),
+            kernel: "/cache/vmlinuz".into(),
+            initrd: "/cache/initrd".into(),
+            authorized_key: "ssh-ed25519 AAAA".into(),
+        }
+    }
+
+    #[test]
+    fn network_xml() {
+        let plan = two_nodes();
+        insta::assert_snapshot!(network(&plan, &plan.clusters[0].networks[0], &mark()).unwrap());
+    }
+
+    #[test]
+    fn domain_xml_under_tcg() {
+        let plan = two_nodes();
+        let cluster = &plan.clusters[0];
+        insta::assert_snapshot!(domain(&cluster.nodes[0], &machine(Accelerator::Tcg), &mark()).unwrap());
+    }
+
+    #[test]
+    fn kvm_takes_the_host_processor() {
+        let plan = two_nodes();
+        let cluster = &plan.clusters[0];
+        let xml = domain(&cluster.nodes[0], &machine(Accelerator::Kvm), &mark()).unwrap();
+        assert!(xml.contains(r#"<domain type="kvm">"#) && xml.contains("host-passthrough"), "{xml}");
+        assert!(!xml.contains("tb-cache"), "{xml}");
+    }
+
+    #[test]
+    fn markup_in_names_is_escaped() {
+        let mut plan = two_nodes();
+        plan.clusters[0].nodes[0].domain = "<a>&\"'".into();
+        let cluster = &plan.clusters[0];
+        let xml = domain(&cluster.nodes[0], &machine(Accelerator::Tcg), &mark()).unwrap();
+        assert!(xml.contains("<name>&lt;a&gt;&amp;&quot;"), "{xml}");
+    }
+}
