@@ -1,2 +1,175 @@
 //! YAML text to a lab, or every diagnostic with its line.
+//!
+//! The way of a document, each step in a module of its own:
+//!
+//! ```text
+//! bytes -> yaml (syntax, places) -> version -> expand (1.0) -> shape (schema) -> v1 | v2 (types)
+//!       -> draft (both versions alike) -> check (meaning) -> settle -> model::Lab
+//! ```
+//!
+//! All of it is pure: what depends on the surroundings comes in as a [`Context`].
+
+mod check;
+pub mod diagnostic;
+mod draft;
+mod expand;
 pub mod model;
+mod schema;
+mod settle;
+mod shape;
+mod suggest;
+pub mod v1;
+pub mod v2;
+mod version;
+mod yaml;
+
+use std::collections::BTreeMap;
+
+use ipnet::Ipv4Net;
+
+pub use diagnostic::{Code, Diagnostic, Label, Report, Severity, Span};
+pub use expand::{ExpandError, expand};
+pub use schema::{schema_v1, schema_v2, schemas};
+pub use version::Version;
+pub use yaml::{Entries, Lenient, Located};
+
+use draft::Findings;
+use yaml::{Dialect, Document, Resolved, Text, from_node};
+
+/// Most diagnostics of one document that are listed.
+const MOST_DIAGNOSTICS: usize = 500;
+
+/// A document to load.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// What to call it: its path as the user gave it.
+    pub name: &'a str,
+    /// Its content.
+    pub bytes: &'a [u8],
+}
+
+/// The surroundings that a document is loaded in.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// The variables of `${}` in version 1.0: the environment, with `TOT`, `PWD`, `HOME` and `USER`.
+    pub environment: BTreeMap<String, String>,
+    /// What `$$` stands for.
+    pub process_id: u32,
+    /// What the lab is to run on, when that is known.
+    pub host: Option<HostFacts>,
+    /// Makes warnings errors, apart from those about the host.
+    pub strict: bool,
+}
+
+/// What a lab is to run on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostFacts {
+    /// Memory, MiB.
+    pub memory_mib: u64,
+    /// Free disk space where images live, GiB.
+    pub free_disk_gib: u64,
+    /// Networks of the host, with the name of the interface.
+    pub subnets: Vec<(String, Ipv4Net)>,
+}
+
+/// What became of a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// The lab; none when there is an error.
+    pub lab: Option<model::Lab>,
+    /// The version, when the document names one that is understood.
+    pub version: Option<Version>,
+    /// What was found, in the order of the document.
+    pub diagnostics: Vec<Diagnostic>,
+    /// How many more findings there are than are listed: no one reads the five-hundredth.
+    pub omitted: usize,
+}
+
+impl Loaded {
+    /// Whether the document is accepted.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.lab.is_some()
+    }
+}
+
+/// Loads a document: a lab, or every reason why there is none.
+#[must_use]
+pub fn load(source: &Source<'_>, context: &Context) -> Loaded {
+    let (lab, version, mut diagnostics) = match read(source.bytes, context) {
+        Ok(read) => read,
+        Err(found) => (None, None, vec![found]),
+    };
+    if context.strict {
+        for found in diagnostics.iter_mut().filter(|found| !found.code.is_about_host()) {
+            found.severity = Severity::Error;
+        }
+    }
+    diagnostics.sort_by_key(|found| (found.span.start, found.code));
+    let refused = diagnostics.iter().any(|found| found.severity == Severity::Error);
+    let omitted = diagnostics.len().saturating_sub(MOST_DIAGNOSTICS);
+    diagnostics.truncate(MOST_DIAGNOSTICS);
+    Loaded { lab: lab.filter(|_| !refused), version, diagnostics, omitted }
+}
+
+type Read = (Option<model::Lab>, Option<Version>, Vec<Diagnostic>);
+
+fn read(bytes: &[u8], context: &Context) -> Result<Read, Diagnostic> {
+    let text = Text::new(bytes)?;
+    let document = yaml::parse(&text)?;
+    let core = document.resolve(Dialect::Core)?;
+    let (version, found) = version::of(&core.root, &document)?;
+    let mut findings = Findings::new(match version {
+        Some(Version::V1) => Severity::Warning,
+        Some(Version::V2) | None => Severity::Error,
+    });
+    findings.list.extend(found);
+    let lab = match version {
+        Some(Version::V1) => read_v1(&text, &document, context, &mut findings)?,
+        Some(Version::V2) => read_v2(&text, core, context, &mut findings),
+        None => None,
+    };
+    Ok((lab, version, findings.list))
+}
+
+fn read_v1(
+    text: &Text<'_>,
+    document: &Document,
+    context: &Context,
+    findings: &mut Findings,
+) -> Result<Option<model::Lab>, Diagnostic> {
+    let mut resolved = document.resolve(Dialect::Yaml11)?;
+    findings.list.append(&mut resolved.findings);
+    // The tool looks for variables only in files with at least one in braces.
+    if text.as_str().contains("${") {
+        expand::expand_values(&mut resolved.root, &context.environment, context.process_id, findings);
+    }
+    shape::check(text, &resolved.root, schema::validator_v1(), findings);
+    let (document, unknown) = from_node::<v1::Document>(&resolved.root);
+    shape::unknown_keys(unknown, findings);
+    Ok(document.ok().map(|document| {
+        let draft = v1::lower(document, findings);
+        finish(draft, context, findings)
+    }))
+}
+
+fn read_v2(
+    text: &Text<'_>,
+    mut resolved: Resolved,
+    context: &Context,
+    findings: &mut Findings,
+) -> Option<model::Lab> {
+    findings.list.append(&mut resolved.findings);
+    shape::check(text, &resolved.root, schema::validator_v2(), findings);
+    // The schema is closed, so it has named the unknown keys already.
+    let (document, _) = from_node::<v2::Document>(&resolved.root);
+    document.ok().map(|document| {
+        let draft = v2::lower(document, findings);
+        finish(draft, context, findings)
+    })
+}
+
+fn finish(draft: draft::Draft, context: &Context, findings: &mut Findings) -> model::Lab {
+    check::check(&draft, context.host.as_ref(), findings);
+    settle::settle(draft, context.host.as_ref())
+}

@@ -1,1 +1,22 @@
-//! Runs ansible-playbook and turns what it says into events.
+//! Deploys what runs on the nodes: Ansible turns booted machines into SLURM clusters, and what it says becomes events.
+//!
+//! ```text
+//! Plan ──> inventory ─┐
+//! playbook (embedded) ├─> the run's folder ──> ansible-playbook ──> lines ──> events, Summary or Error
+//! munge key (secrets) ┘                                       └──> ansible.log
+//! ```
+//!
+//! Everything a role needs is decided in the [`plan::Plan`] and rendered into one inventory, so nothing is asked of the
+//! nodes. The same plan gives the same bytes, and a second deploy changes nothing.
+
+mod deployment;
+mod error;
+mod installation;
+pub mod inventory;
+mod lines;
+mod munge;
+mod playbook;
+
+pub use deployment::{Deployment, NodeSummary, Summary};
+pub use error::Error;
+pub use installation::{Installation, find_ansible};

@@ -1,1 +1,25 @@
-//! Carries out a plan.
+//! Carries out a plan: makes reality match it, tells Events, picks nothing.
+//!
+//! ```text
+//! Site (where, whose) ──open──> Session (a lab that runs)
+//!                                  ├─ start    networks, disks, domains, readiness; what is there already stays
+//!                                  ├─ stop     guests power off, disks stay
+//!                                  └─ destroy  everything that bears this lab's mark goes, and its folder
+//! ```
+//!
+//! Every step is an "ensure": done twice it does nothing the second time, so a start that was interrupted is mended by
+//! the next one. What does not bear this lab's mark is never touched.
+
+mod access;
+mod error;
+mod memory;
+mod session;
+mod start;
+mod status;
+mod stop;
+
+pub use error::Error;
+pub use session::{Place, Session, Site};
+pub use start::{Start, images};
+pub use status::{NodeStatus, status};
+pub use stop::leaks;

@@ -58,21 +58,17 @@ impl Ssh {
         Ok(output)
     }
 
-    /// Opens a shell, or runs a command, on this terminal and returns its exit status.
+    /// Opens a shell, or runs a command, on this terminal and returns its exit status. As with plain `ssh`, the words are
+    /// joined and read by the node's shell.
     ///
     /// # Errors
     /// OpenSSH is missing.
     pub fn interactive(&self, node: &str, words: &[String]) -> Result<i32, Error> {
-        let mut command = self.command(std::iter::empty::<&str>()).arg("--").arg(node);
-        if !words.is_empty() {
-            // OpenSSH joins its words with spaces for a remote shell; quoting them keeps each one whole.
-            let quoted: Vec<String> = words.iter().map(|word| process::shell_quote(word.as_ref())).collect();
-            command = command.arg(quoted.join(" "));
-        }
+        let command = self.command([]).arg("--").arg(node).args(words);
         Ok(command.interactive()?)
     }
 
-    fn command<'a>(&self, options: impl IntoIterator<Item = &'a str>) -> Command {
+    fn command<const N: usize>(&self, options: [&str; N]) -> Command {
         let mut words = self.enter.clone();
         words.push("ssh".into());
         words.push("-F".into());

@@ -203,7 +203,7 @@ impl Build<'_> {
         let units = root.join("etc/systemd/system");
         for unit in self.recipe.disabled {
             for folder in wants(&units)? {
-                remove_link(&folder.join(unit))?;
+                file::remove_file(&folder.join(unit))?;
             }
         }
         for unit in self.recipe.masked {
@@ -218,7 +218,7 @@ impl Build<'_> {
         // Identity is given at every start: an empty machine-id is "not yet known", and no first boot either.
         put(&root.join("etc/machine-id"), b"")?;
         for shared in ["etc/hostname", "etc/fstab", "etc/resolv.conf"] {
-            remove_link(&root.join(shared))?;
+            file::remove_file(&root.join(shared))?;
         }
         // Telling systemd that /etc and /var are as new as /usr spares it a round of updates.
         put(&root.join("etc/.updated"), b"")?;
@@ -325,18 +325,11 @@ fn put(path: &Path, content: &[u8]) -> Result<(), Error> {
 }
 
 fn link(source: &Path, target: &Path) -> Result<(), Error> {
-    remove_link(target)?;
+    file::remove_file(target)?;
     if let Some(folder) = target.parent() {
         file::create_folder(folder)?;
     }
     Ok(symlink(source, target).map_err(file::Error::new("link", target))?)
-}
-
-fn remove_link(path: &Path) -> Result<(), Error> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(file::Error::new("remove", path)(error))?,
-        _ => Ok(()),
-    }
 }
 
 /// The `*.wants` folders of a unit folder.

@@ -41,6 +41,7 @@ pub static RECIPES: &[Recipe] = &[Recipe {
         ("multi-user.target", "ai-how-host-key.service"),
         ("multi-user.target", "ai-how-ready.service"),
         ("multi-user.target", "ai-how-grow.service"),
+        ("getty.target", "console-getty.service"),
         ("network-online.target", "systemd-networkd-wait-online.service"),
     ],
     // Each one is programs started under emulation for a machine that lives for minutes.
@@ -56,6 +57,8 @@ pub static RECIPES: &[Recipe] = &[Recipe {
         "ldconfig.service",
         "proc-sys-fs-binfmt_misc.automount",
         "remote-fs.target",
+        // Waits for a device event that is not replayed; console-getty does without.
+        "serial-getty@ttyS0.service",
         "sshd-keygen.service",
         "sys-fs-fuse-connections.mount",
         "sys-kernel-config.mount",

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Write},
+    io::{self, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -67,6 +67,14 @@ pub fn read(path: &Path) -> Result<String, Error> {
     fs::read_to_string(path).map_err(Error::new("read", path))
 }
 
+/// The first bytes of a file that may be large; nothing when it cannot be read.
+pub fn head(path: &Path, bytes: u64) -> Vec<u8> {
+    let mut content = Vec::new();
+    // What could be read is what there is.
+    let _ = File::open(path).and_then(|file| file.take(bytes).read_to_end(&mut content));
+    content
+}
+
 /// The last lines of a file that may be large, invalid UTF-8 replaced; nothing when it cannot be read.
 pub fn tail(path: &Path, lines: usize) -> String {
     let Ok(content) = fs::read(path) else { return String::new() };
@@ -81,6 +89,17 @@ pub fn tail(path: &Path, lines: usize) -> String {
 /// Something in it cannot be removed.
 pub fn remove_folder(path: &Path) -> Result<(), Error> {
     match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::new("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a file; one that is not there is fine.
+///
+/// # Errors
+/// The system refuses.
+pub fn remove_file(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::new("remove", path)(error)),
         _ => Ok(()),
     }
@@ -104,6 +123,16 @@ impl Lock {
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(Error::new("lock", path)(error)),
         }
+    }
+
+    /// Waits for a lock that nobody holds for long.
+    ///
+    /// # Errors
+    /// The lock file cannot be made or locked.
+    pub fn wait(path: &Path) -> io::Result<Self> {
+        let file = Self::open(path).map_err(|error| error.source)?;
+        file.lock()?;
+        Ok(Self { _file: file })
     }
 
     /// Waits for the lock; `on_wait` is called once if somebody else holds it. `None` when `cancel` was requested.

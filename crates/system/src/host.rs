@@ -3,7 +3,7 @@
 use std::{
     fs,
     num::NonZero,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use ipnet::Ipv4Net;
@@ -49,6 +49,18 @@ pub fn subnets() -> Vec<(String, Ipv4Net)> {
             (!address.is_loopback()).then_some((entry.interface_name, net))
         })
         .collect()
+}
+
+/// Whether the host has a network interface of that name.
+pub fn has_interface(name: &str) -> bool {
+    Path::new("/sys/class/net").join(name).exists()
+}
+
+/// Mount points of the host at or below a folder.
+pub fn mounts_below(folder: &Path) -> Vec<String> {
+    let text = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let points = text.lines().filter_map(|line| line.split(' ').nth(1));
+    points.filter(|point| Path::new(point).starts_with(folder)).map(str::to_owned).collect()
 }
 
 /// Changes with every boot of the host; verdicts about the hardware are kept under it.
@@ -106,16 +118,26 @@ pub fn cpu_seconds(pid: i32) -> Option<f64> {
     Some(ticks as f64 / per_second as f64)
 }
 
+/// Memory of a process that is in RAM, MiB, shared pages counted in full.
+pub fn resident_memory_mib(pid: i32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let kib: u64 = text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok())?;
+    Some(kib / 1024)
+}
+
+/// The words a process was started with.
+pub fn command_line(pid: i32) -> Option<Vec<String>> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let words = line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+    let mut words: Vec<String> = words.collect();
+    // The line ends with a zero, so the last word is empty.
+    words.pop();
+    Some(words)
+}
+
 /// Process ids whose command line satisfies `wanted`.
-pub fn processes(wanted: impl Fn(&[&str]) -> bool) -> Vec<i32> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .flatten()
-        .filter_map(|entry| {
-            let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-            let line = fs::read_to_string(PathBuf::from("/proc").join(pid.to_string()).join("cmdline")).ok()?;
-            let words: Vec<&str> = line.split_terminator('\0').collect();
-            wanted(&words).then_some(pid)
-        })
-        .collect()
+pub fn processes(wanted: impl Fn(&[String]) -> bool) -> Vec<i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| command_line(*pid).is_some_and(|words| wanted(&words))).collect()
 }

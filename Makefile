@@ -1,0 +1,38 @@
+# What a person types; each target sets up what is missing, which takes no time when nothing is.
+.DEFAULT_GOAL := help
+# Two targets at once would only wait for each other's locks; cargo uses all processors by itself.
+.NOTPARALLEL:
+.PHONY: help set-up e2e test lint bench ci
+
+# Where rustup puts cargo, for shells from before it did.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+help:
+	@echo "make e2e     start the example lab, deploy SLURM, test it, take it down"
+	@echo "make test    run every test"
+	@echo "make lint    run every lint gate"
+	@echo "make bench   measure"
+	@echo "make ci      all that CI does"
+	@echo "make set-up  install what is missing; the others do so themselves"
+
+set-up:
+	@scripts/set-up
+
+e2e:
+	@scripts/set-up
+	cargo xtask e2e $(ARGS)
+
+test:
+	@scripts/set-up test
+	cargo test --workspace $(ARGS)
+
+lint:
+	@scripts/set-up lint
+	cargo xtask ci
+
+bench:
+	@scripts/set-up
+	cargo xtask bench $(ARGS)
+
+ci:
+	.ci/run

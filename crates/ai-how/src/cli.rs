@@ -1,0 +1,324 @@
+//! The arguments.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The file a command takes when none is named.
+pub const DEFAULT_FILE: &str = "config/lab.yaml";
+
+/// One YAML file to a running, deployed and proven HPC lab of virtual machines.
+#[derive(Debug, Parser)]
+#[command(name = "ai-how", version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = "Statuses: 0 ok, 1 failed, 2 usage, 3 environment, 4 config, 5 tests, 130 interrupted")]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Where labs and runs are kept [default: $XDG_STATE_HOME/ai-how]
+    #[arg(long, global = true, value_name = "DIR", env = "AI_HOW_STATE")]
+    pub state: Option<PathBuf>,
+    /// Where images are kept [default: $XDG_CACHE_HOME/ai-how]
+    #[arg(long, global = true, value_name = "DIR", env = "AI_HOW_CACHE")]
+    pub cache: Option<PathBuf>,
+    /// Tell more
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Tell failures only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+/// How data is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check config files: every error at once, with its line and its fix
+    ///
+    /// Example: ai-how validate config/*.yaml
+    Validate(Validate),
+    /// Show what a config file becomes: every name, address and size
+    ///
+    /// Example: ai-how plan config/lab.yaml --format mermaid
+    Plan(Plan),
+    /// Build, list and remove node images
+    #[command(subcommand)]
+    Image(Image),
+    /// Start, look at, stop and destroy the clusters of a config file
+    #[command(subcommand)]
+    Cluster(Cluster),
+    /// Open a shell on a node, or run a command there
+    ///
+    /// Example: ai-how ssh controller sinfo
+    Ssh(Ssh),
+    /// Attach to a node's serial console; Ctrl-] detaches
+    Console(Console),
+    /// The test framework: start, deploy, prove and take down
+    ///
+    /// Example: ai-how test run-tests slurm-jobs
+    Test(Test),
+    /// Write the report of a run again from its events
+    Report {
+        /// A run's folder.
+        run: PathBuf,
+    },
+    /// Tell what this machine can do, and what would mend what it cannot
+    Doctor {
+        /// How it is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Keep a private lab; started by ai-how itself
+    #[command(hide = true)]
+    LabKeeper {
+        /// The lab's folder.
+        folder: PathBuf,
+        /// The cache.
+        cache: PathBuf,
+    },
+}
+
+/// Arguments of `validate`.
+#[derive(Debug, Args)]
+pub struct Validate {
+    /// The files.
+    #[arg(default_value = DEFAULT_FILE)]
+    pub files: Vec<PathBuf>,
+    /// Treat warnings as errors.
+    #[arg(long)]
+    pub strict: bool,
+    /// How findings are written.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: DiagnosticFormat,
+}
+
+/// How findings are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum DiagnosticFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+    /// Annotations of GitHub Actions.
+    Github,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The file.
+    #[arg(default_value = DEFAULT_FILE)]
+    pub file: PathBuf,
+    /// How the plan is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: PlanFormat,
+}
+
+/// How a plan is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// The whole plan.
+    Json,
+    /// A graph for Markdown viewers.
+    Mermaid,
+    /// A graph for Graphviz.
+    Dot,
+}
+
+/// `image` commands.
+#[derive(Debug, Subcommand)]
+pub enum Image {
+    /// Build an image if it is not there
+    Build {
+        /// Its name.
+        #[arg(default_value = "debian-13")]
+        name: String,
+        /// The package mirror [default: that of the host's apt]
+        #[arg(long, value_name = "URL", env = "AI_HOW_MIRROR")]
+        mirror: Option<String>,
+    },
+    /// List the images that were built
+    List {
+        /// How the list is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Remove an image
+    Rm {
+        /// Its name, or its folder's name for one version of it.
+        name: String,
+    },
+}
+
+/// Which lab a command is about.
+#[derive(Debug, Clone, Args)]
+pub struct Lab {
+    /// The config file.
+    #[arg(default_value = DEFAULT_FILE)]
+    pub file: PathBuf,
+    /// Whose libvirt runs the machines.
+    #[arg(long = "lab", value_enum, default_value_t, value_name = "PLACE")]
+    pub place: Place,
+}
+
+/// Whose libvirt runs the machines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Place {
+    /// One of its own, without root and without touching the host.
+    #[default]
+    Private,
+    /// The host's (qemu:///system).
+    System,
+}
+
+/// `cluster` commands.
+#[derive(Debug, Subcommand)]
+pub enum Cluster {
+    /// Start what is not running and wait until every node is ready
+    Start {
+        /// Which lab.
+        #[command(flatten)]
+        lab: Lab,
+        /// How progress is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Show what runs
+    Status {
+        /// Which lab.
+        #[command(flatten)]
+        lab: Lab,
+        /// How it is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Power every node off; the disks stay
+    Stop {
+        /// Which lab.
+        #[command(flatten)]
+        lab: Lab,
+        /// How progress is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Remove everything of it, the disks too
+    Destroy {
+        /// Which lab.
+        #[command(flatten)]
+        lab: Lab,
+    },
+}
+
+/// Arguments of `ssh`.
+#[derive(Debug, Args)]
+pub struct Ssh {
+    /// The config file.
+    #[arg(long, default_value = DEFAULT_FILE)]
+    pub file: PathBuf,
+    /// Whose libvirt runs the machines.
+    #[arg(long = "lab", value_enum, default_value_t, value_name = "PLACE")]
+    pub place: Place,
+    /// The node.
+    pub node: String,
+    /// What to run there; a shell when nothing is named.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<String>,
+}
+
+/// Arguments of `console`.
+#[derive(Debug, Args)]
+pub struct Console {
+    /// The config file.
+    #[arg(long, default_value = DEFAULT_FILE)]
+    pub file: PathBuf,
+    /// Whose libvirt runs the machines.
+    #[arg(long = "lab", value_enum, default_value_t, value_name = "PLACE")]
+    pub place: Place,
+    /// The node.
+    pub node: String,
+}
+
+/// Arguments of `test`.
+#[derive(Debug, Args)]
+pub struct Test {
+    /// The config file.
+    #[arg(long, global = true, default_value = DEFAULT_FILE)]
+    pub file: PathBuf,
+    /// Whose libvirt runs the machines.
+    #[arg(long = "lab", value_enum, default_value_t, value_name = "PLACE", global = true)]
+    pub place: Place,
+    /// Leave the lab running at the end.
+    #[arg(long, global = true)]
+    pub no_cleanup: bool,
+    /// Before the lab is taken down, tell how to look at it and wait for Enter.
+    #[arg(long, global = true)]
+    pub interactive: bool,
+    /// Suites to use instead of those built in.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub suites: Option<PathBuf>,
+    /// How progress and lists are written.
+    #[arg(long, value_enum, default_value_t, global = true)]
+    pub format: Format,
+    /// What to do [default: e2e]
+    #[command(subcommand)]
+    pub verb: Option<TestVerb>,
+}
+
+/// `test` commands.
+#[derive(Debug, Subcommand)]
+pub enum TestVerb {
+    /// Start a lab, deploy it, run every suite, take it down
+    #[command(alias = "end-to-end")]
+    E2e,
+    /// Start the lab
+    StartCluster,
+    /// Destroy the lab
+    StopCluster,
+    /// Deploy the lab that runs
+    DeployAnsible,
+    /// Run all suites, or one, on the lab that runs
+    RunTests {
+        /// A suite's name.
+        suite: Option<String>,
+    },
+    /// List suites and checks
+    ListTests,
+    /// Run one check on the lab that runs
+    RunTest {
+        /// `check` or `suite/check`.
+        name: String,
+    },
+    /// On a lab of its own, break what each check looks at and see that the check notices
+    Sabotage {
+        /// A suite's name.
+        suite: Option<String>,
+    },
+    /// Show what runs
+    Status,
+    /// Anything else.
+    #[command(external_subcommand)]
+    Unknown(Vec<String>),
+}

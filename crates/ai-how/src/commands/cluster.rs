@@ -1,0 +1,148 @@
+//! `ai-how cluster`: start, status, stop, destroy.
+
+use std::collections::BTreeMap;
+
+use engine::{NodeStatus, Site, Start};
+use events::Phase;
+use image::{Image, Store};
+use lab::accelerator::{self, Verdict};
+use plan::Plan;
+use system::cancel::Cancel;
+
+use crate::{
+    cli::{Cluster, Format, Lab},
+    document, exit,
+    failure::Failure,
+    run::{About, Run},
+    settings::Settings,
+};
+
+pub(crate) fn run(command: Cluster, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
+    match command {
+        Cluster::Start { lab, format } => start(&lab, format, settings, cancel),
+        Cluster::Status { lab, format } => status(&lab, format, settings, cancel),
+        Cluster::Stop { lab, format } => stop(&lab, format, settings, cancel),
+        Cluster::Destroy { lab } => destroy(&lab, settings, cancel),
+    }
+}
+
+/// Starts the lab and leaves it running.
+pub(crate) fn start(lab: &Lab, format: Format, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
+    let plan = document::plan(&lab.file, settings)?;
+    let site = settings.site(&plan.lab, &lab.file, lab.place);
+    let _lock = lock(&site)?;
+    let verdict = accelerator::probe(&settings.cache, cancel)?;
+    let about = About { verb: "start", plan: &plan, file: &lab.file, verdict: &verdict, format };
+    let run = Run::start(&about, settings, site.folder.path())?;
+    let result = (|| {
+        let images = images(&plan, &run, settings, cancel)?;
+        run.phase(Phase::Boot, || {
+            let mut session = site.open(false, cancel)?;
+            boot(&session, &plan, &images, &verdict, &run, cancel)?;
+            Ok(session.keep()?)
+        })
+    })();
+    run.finish(result)
+}
+
+/// Claims the lab for this command.
+pub(crate) fn lock(site: &Site) -> Result<system::file::Lock, Failure> {
+    site.folder.lock()?.ok_or_else(|| engine::Error::Busy { lab: site.folder.id() }.into())
+}
+
+/// Finds or builds the images, as a phase of the run.
+pub(crate) fn images(
+    plan: &Plan,
+    run: &Run,
+    settings: &Settings,
+    cancel: &Cancel,
+) -> Result<BTreeMap<String, Image>, Failure> {
+    let store = Store::new(&settings.cache);
+    run.phase(Phase::Image, || Ok(engine::images(plan, &store, &image::Options::default(), run.sink(), cancel)?))
+}
+
+/// Makes the plan run in an open session.
+pub(crate) fn boot(
+    session: &engine::Session,
+    plan: &Plan,
+    images: &BTreeMap<String, Image>,
+    verdict: &Verdict,
+    run: &Run,
+    cancel: &Cancel,
+) -> Result<(), Failure> {
+    let xml = run.folder().join("xml");
+    let start = Start { plan, images, verdict, record: Some(&xml) };
+    Ok(session.start(&start, run.sink(), cancel)?)
+}
+
+/// Shows what runs.
+pub(crate) fn status(lab: &Lab, format: Format, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
+    let plan = document::plan(&lab.file, settings)?;
+    let site = settings.site(&plan.lab, &lab.file, lab.place);
+    let nodes = engine::status(&site, &plan, cancel)?;
+    match format {
+        Format::Json => println!("{:#}", json(&plan, &site, &nodes)),
+        Format::Text => {
+            println!("lab {}", site.folder.id());
+            let width = nodes.iter().map(|node| node.node.len()).max().unwrap_or(0);
+            for node in &nodes {
+                let address = plan.find(&node.domain).map(|found| found.address().to_string()).unwrap_or_default();
+                let ready = if node.ready { "ready" } else { "" };
+                println!("  {:width$}  {address:15}  {:8} {ready}", node.node, node.state);
+            }
+        }
+    }
+    Ok(exit::OK)
+}
+
+fn json(plan: &Plan, site: &Site, nodes: &[NodeStatus]) -> serde_json::Value {
+    let running = site.plan().map(|plan| plan.id);
+    let nodes: Vec<_> = nodes
+        .iter()
+        .map(|node| {
+            serde_json::json!({
+                "node": node.node,
+                "domain": node.domain,
+                "address": plan.find(&node.domain).map(|found| found.address()),
+                "state": node.state,
+                "ready": node.ready,
+                "disk": node.disk,
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "lab": site.folder.id(),
+        "folder": site.folder.path(),
+        "plan": plan.id,
+        "started_plan": running,
+        "nodes": nodes,
+    })
+}
+
+fn stop(lab: &Lab, format: Format, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
+    let plan = document::plan(&lab.file, settings)?;
+    let site = settings.site(&plan.lab, &lab.file, lab.place);
+    let _lock = lock(&site)?;
+    let Some(session) = site.find(cancel)? else {
+        eprintln!("the lab {} does not run", site.folder.id());
+        return Ok(exit::OK);
+    };
+    let verdict = accelerator::probe(&settings.cache, cancel)?;
+    // What runs is what is stopped, whatever the file says by now.
+    let running = site.plan().unwrap_or(plan);
+    let about = About { verb: "stop", plan: &running, file: &lab.file, verdict: &verdict, format };
+    let run = Run::start(&about, settings, site.folder.path())?;
+    let result =
+        run.phase(Phase::Cleanup, || Ok(session.stop(&running, verdict.slowness, run.sink(), cancel)?));
+    run.finish(result)
+}
+
+/// Removes everything of the lab.
+pub(crate) fn destroy(lab: &Lab, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
+    let plan = document::plan(&lab.file, settings)?;
+    let site = settings.site(&plan.lab, &lab.file, lab.place);
+    let _lock = lock(&site)?;
+    site.destroy(cancel)?;
+    eprintln!("nothing is left of the lab {}", site.folder.id());
+    Ok(exit::OK)
+}

@@ -1,0 +1,10 @@
+//! One module for each command.
+
+pub(crate) mod cluster;
+pub(crate) mod doctor;
+pub(crate) mod image;
+pub(crate) mod node;
+pub(crate) mod plan;
+pub(crate) mod report;
+pub(crate) mod test;
+pub(crate) mod validate;

@@ -1,0 +1,51 @@
+//! `ai-how ssh` and `ai-how console`.
+
+use std::path::Path;
+
+use engine::Site;
+use guest::console::{self, End};
+use plan::model::NodePlan;
+use system::cancel::Cancel;
+
+use crate::{
+    cli::{self, Console, Ssh},
+    document, exit,
+    failure::Failure,
+    settings::Settings,
+};
+
+/// Ends with the status of what ran on the node.
+pub(crate) fn ssh(arguments: &Ssh, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
+    let (site, node) = find(&arguments.file, arguments.place, &arguments.node, settings)?;
+    let session = site.find(cancel)?.ok_or_else(|| engine::Error::NotRunning { lab: site.folder.id() })?;
+    let code = session.ssh().interactive(&node.label, &arguments.command)?;
+    Ok(u8::try_from(code).unwrap_or(exit::FAILED))
+}
+
+pub(crate) fn console(arguments: &Console, settings: &Settings, _: &Cancel) -> Result<u8, Failure> {
+    let (site, node) = find(&arguments.file, arguments.place, &arguments.node, settings)?;
+    eprintln!("{}: press Enter for a shell, Ctrl-] to detach", node.label);
+    let end = console::attach(&site.folder.sockets(), &node.domain, &node.label)
+        .map_err(|error| Failure::new(exit::FAILED, error))?;
+    let words = match end {
+        End::Detached => "detached",
+        End::Off => "is off",
+    };
+    eprintln!("\n{} {words}", node.label);
+    Ok(exit::OK)
+}
+
+/// The lab of a file and the node a person means: in what runs, else in what the file says.
+fn find(file: &Path, place: cli::Place, name: &str, settings: &Settings) -> Result<(Site, NodePlan), Failure> {
+    let plan = document::plan(file, settings)?;
+    let site = settings.site(&plan.lab, file, place);
+    let plan = site.plan().unwrap_or(plan);
+    match plan.find(name) {
+        Some(node) => Ok((site, node.clone())),
+        None => {
+            let known: Vec<&str> = plan.nodes().map(|(_, node)| node.label.as_str()).collect();
+            let message = format!("there is no node `{name}` in {}; there are: {}", file.display(), known.join(", "));
+            Err(Failure::new(exit::USAGE, message))
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! `ai-how report`: the reports of a run, written again from its events. A run that was killed has none yet.
+
+use std::path::Path;
+
+use crate::{exit, failure::Failure};
+
+pub(crate) fn run(folder: &Path) -> Result<u8, Failure> {
+    let artifacts = report::replay::write_artifacts(folder).map_err(|error| Failure::new(exit::USAGE, error))?;
+    println!("{}", artifacts.report.display());
+    println!("{}", artifacts.junit.display());
+    Ok(exit::OK)
+}

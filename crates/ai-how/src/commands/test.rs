@@ -1,0 +1,288 @@
+//! `ai-how test`: the standard test framework. Each verb is a part of `e2e`, usable alone on a lab that runs.
+
+use std::io::{BufRead, stderr, stdin, IsTerminal, Write};
+use std::time::Duration;
+
+use engine::{Session, Site};
+use events::{Outcome, Phase};
+use guest::{Ssh, SshError};
+use harness::{Suites, run::Options, sabotage, select::Selection, shell};
+use lab::accelerator::{self, Verdict};
+use plan::Plan;
+use system::{
+    cancel::Cancel,
+    host,
+    process::{self, Output},
+};
+
+use super::cluster;
+use crate::{
+    cli::{Format, Lab, Test, TestVerb},
+    document, exit,
+    failure::Failure,
+    measure,
+    run::{About, Run},
+    settings::Settings,
+};
+
+/// Does what the verb says; `e2e` when there is none.
+pub(crate) fn run(arguments: Test, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
+    let lab = Lab { file: arguments.file.clone(), place: arguments.place };
+    let test = Command { arguments: &arguments, lab: &lab, settings, cancel };
+    match arguments.verb.as_ref().unwrap_or(&TestVerb::E2e) {
+        TestVerb::E2e => test.throw_away("e2e", |suites, work| work.prove(&suites.all())),
+        TestVerb::Sabotage { suite } => {
+            test.throw_away("sabotage", |suites, work| work.sabotage(&selection(suites, suite.as_deref())?))
+        }
+        TestVerb::StartCluster => cluster::start(&lab, arguments.format, settings, cancel),
+        TestVerb::StopCluster => cluster::destroy(&lab, settings, cancel),
+        TestVerb::Status => cluster::status(&lab, arguments.format, settings, cancel),
+        TestVerb::DeployAnsible => test.on_running("deploy", |_, work| work.deploy()),
+        TestVerb::RunTests { suite } => {
+            test.on_running("tests", |suites, work| work.prove(&selection(suites, suite.as_deref())?))
+        }
+        TestVerb::RunTest { name } => {
+            test.on_running("test", |suites, work| work.prove(&suites.check(name).map_err(usage)?))
+        }
+        TestVerb::ListTests => test.list(),
+        TestVerb::Unknown(words) => {
+            let word = words.first().map(String::as_str).unwrap_or_default();
+            Err(Failure::new(exit::FAILED, format!("unknown command: {word} (`ai-how test help` lists them)")))
+        }
+    }
+}
+
+fn usage(error: harness::select::Error) -> Failure {
+    Failure::new(exit::USAGE, error)
+}
+
+fn selection<'a>(suites: &'a Suites, suite: Option<&str>) -> Result<Selection<'a>, Failure> {
+    suite.map_or_else(|| Ok(suites.all()), |name| suites.suite(name).map_err(usage))
+}
+
+struct Command<'a> {
+    arguments: &'a Test,
+    lab: &'a Lab,
+    settings: &'a Settings,
+    cancel: &'a Cancel,
+}
+
+impl Command<'_> {
+    fn suites(&self) -> Result<Suites, Failure> {
+        let suites = self.arguments.suites.as_deref().map_or_else(Suites::embedded, Suites::read);
+        suites.map_err(|error| Failure::new(exit::USAGE, error))
+    }
+
+    fn list(&self) -> Result<u8, Failure> {
+        let listing = self.suites()?.list();
+        match self.arguments.format {
+            Format::Text => print!("{listing}"),
+            Format::Json => println!("{}", serde_json::to_string_pretty(&listing).map_err(Failure::environment)?),
+        }
+        Ok(exit::OK)
+    }
+
+    fn prepare(&self) -> Result<(Plan, Site, Verdict), Failure> {
+        let plan = document::plan(&self.lab.file, self.settings)?;
+        let site = self.settings.site(&plan.lab, &self.lab.file, self.lab.place);
+        let verdict = accelerator::probe(&self.settings.cache, self.cancel)?;
+        Ok((plan, site, verdict))
+    }
+
+    fn start_run(&self, verb: &str, plan: &Plan, site: &Site, verdict: &Verdict) -> Result<Run, Failure> {
+        let about = About { verb, plan, file: &self.lab.file, verdict, format: self.arguments.format };
+        Run::start(&about, self.settings, site.folder.path())
+    }
+
+    /// Works on the lab that runs and leaves it running.
+    fn on_running(
+        &self,
+        verb: &str,
+        work: impl FnOnce(&Suites, &Work<'_>) -> Result<(), Failure>,
+    ) -> Result<u8, Failure> {
+        let suites = self.suites()?;
+        let (_, site, verdict) = self.prepare()?;
+        let _lock = cluster::lock(&site)?;
+        let absent = || engine::Error::NotRunning { lab: site.folder.id() };
+        let session = site.find(self.cancel)?.ok_or_else(absent)?;
+        let plan = site.plan().ok_or_else(absent)?;
+        let run = self.start_run(verb, &plan, &site, &verdict)?;
+        let result = work(&suites, &Work { session: &session, plan: &plan, verdict: &verdict, run: &run, cancel: self.cancel });
+        run.finish(result)
+    }
+
+    /// Starts and deploys a lab, works on it, and removes it, whatever happened.
+    fn throw_away(
+        &self,
+        verb: &str,
+        work: impl FnOnce(&Suites, &Work<'_>) -> Result<(), Failure>,
+    ) -> Result<u8, Failure> {
+        // What would fail the run later fails it before anything starts.
+        let suites = self.suites()?;
+        deploy::find_ansible().map_err(deploy_failure)?;
+        let (plan, site, verdict) = self.prepare()?;
+        let _lock = cluster::lock(&site)?;
+        if site.find(self.cancel)?.is_some() || site.folder.has_disks() {
+            let message = format!(
+                "the lab of {0} exists already, and {verb} makes a fresh one and removes it. Use `ai-how test run-tests` \
+                 on the one there is, or remove it with `ai-how cluster destroy {0}`",
+                self.lab.file.display()
+            );
+            return Err(Failure::new(exit::FAILED, message));
+        }
+        let run = self.start_run(verb, &plan, &site, &verdict)?;
+        let mut session = None;
+        let result = (|| {
+            let images = cluster::images(&plan, &run, self.settings, self.cancel)?;
+            let session = &*run.phase(Phase::Boot, || {
+                let session = session.insert(site.open(true, self.cancel)?);
+                cluster::boot(session, &plan, &images, &verdict, &run, self.cancel)?;
+                Ok(session)
+            })?;
+            let on = Work { session, plan: &plan, verdict: &verdict, run: &run, cancel: self.cancel };
+            on.deploy()?;
+            let result = work(&suites, &on);
+            measure::nodes(&plan, session.folder(), run.sink());
+            result
+        })();
+        if self.arguments.interactive && !self.cancel.requested() && session.is_some() {
+            self.pause();
+        }
+        let result = match session {
+            Some(session) => self.end(session, &plan, &site, &run, result),
+            None => result.and(Ok(site.folder.remove()?)),
+        };
+        run.finish(result)
+    }
+
+    /// Tells how to look at the lab, and waits for Enter.
+    fn pause(&self) {
+        let file = self.lab.file.display();
+        eprint!("the lab is still up: `ai-how ssh --file {file} NODE` in another terminal; Enter takes it down ");
+        // Without a terminal to read from there is nobody to wait for.
+        let _ = stderr().flush();
+        if stdin().is_terminal() {
+            let _ = stdin().lock().read_line(&mut String::new());
+        }
+        eprintln!();
+    }
+
+    fn end(
+        &self,
+        mut session: Session,
+        plan: &Plan,
+        site: &Site,
+        run: &Run,
+        result: Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        if self.arguments.no_cleanup && !self.cancel.requested() {
+            let kept = session.keep();
+            eprintln!("the lab stays up; `ai-how cluster destroy {}` removes it", self.lab.file.display());
+            return result.and(Ok(kept?));
+        }
+        run.collect();
+        let cleaned = run.phase(Phase::Cleanup, || {
+            session.destroy()?;
+            let leaks = engine::leaks(site, plan);
+            if leaks.is_empty() {
+                return Ok(());
+            }
+            Err(Failure::new(exit::FAILED, format!("something is left of the lab: {}", leaks.join(", "))))
+        });
+        result.and(cleaned)
+    }
+}
+
+/// A lab that runs, and a run that tells about it.
+struct Work<'a> {
+    session: &'a Session,
+    plan: &'a Plan,
+    verdict: &'a Verdict,
+    run: &'a Run,
+    cancel: &'a Cancel,
+}
+
+impl Work<'_> {
+    fn deploy(&self) -> Result<(), Failure> {
+        self.run.phase(Phase::Deploy, || {
+            let ansible = deploy::find_ansible().map_err(deploy_failure)?;
+            let nodes = self.session.running(self.plan)?;
+            let stopped: Vec<String> = self
+                .plan
+                .nodes()
+                .map(|(_, node)| node.label.clone())
+                .filter(|label| !nodes.contains(label))
+                .collect();
+            let deployment = deploy::Deployment {
+                plan: self.plan,
+                stopped: &stopped,
+                ssh_config: &self.session.ssh_config(),
+                enter: self.session.enter(),
+                folder: self.run.folder(),
+                secrets: &self.session.secrets(),
+                ansible: &ansible,
+                slowness: self.verdict.slowness,
+            };
+            deployment.run(self.run.sink(), self.cancel).map(drop).map_err(deploy_failure)
+        })
+    }
+
+    fn options(&self) -> Options {
+        Options { slowness: self.verdict.slowness, parallel: host::cpus().max(2), fail_fast: false }
+    }
+
+    fn prove(&self, selection: &Selection<'_>) -> Result<(), Failure> {
+        self.run.phase(Phase::Tests, || {
+            let shell = NodeShell(self.session.ssh());
+            let sink = self.run.sink();
+            let summary =
+                harness::run::run(selection, &self.plan.clusters, &shell, sink, self.options(), self.cancel);
+            verdict(summary.outcome(), &summary)
+        })
+    }
+
+    fn sabotage(&self, selection: &Selection<'_>) -> Result<(), Failure> {
+        self.run.phase(Phase::Tests, || {
+            let shell = NodeShell(self.session.ssh());
+            let sink = self.run.sink();
+            let report = sabotage::run(selection, &self.plan.clusters, &shell, sink, self.options(), self.cancel);
+            verdict(report.outcome(), &report)
+        })
+    }
+}
+
+/// Only a pass is a pass: a run that skipped everything is none.
+fn verdict(outcome: Outcome, words: &dyn std::fmt::Display) -> Result<(), Failure> {
+    match outcome {
+        Outcome::Passed => Ok(()),
+        Outcome::Interrupted => Err(Failure::new(exit::INTERRUPTED, "interrupted")),
+        Outcome::Failed | Outcome::Skipped => Err(Failure::new(exit::TESTS, words.to_string())),
+    }
+}
+
+fn deploy_failure(error: deploy::Error) -> Failure {
+    let code = match &error {
+        deploy::Error::AnsibleMissing { .. } | deploy::Error::AnsibleTooOld { .. } => exit::ENVIRONMENT,
+        deploy::Error::Interrupted => exit::INTERRUPTED,
+        _ => exit::FAILED,
+    };
+    Failure::new(code, error)
+}
+
+/// The harness's way to the nodes.
+struct NodeShell(Ssh);
+
+impl shell::Shell for NodeShell {
+    fn run(&self, node: &str, script: &str, deadline: Duration, cancel: &Cancel) -> Result<Output, shell::Error> {
+        self.0.run(node, script, deadline, cancel).map_err(|error| match error {
+            SshError::Process(process::Error::TimedOut { limit, .. }) => {
+                shell::Error::TimedOut { node: node.to_owned(), limit }
+            }
+            SshError::Process(process::Error::Cancelled { .. }) => shell::Error::Cancelled,
+            SshError::Unreachable { said, .. } => shell::Error::Unreachable { node: node.to_owned(), reason: said },
+            SshError::Process(error) => {
+                shell::Error::Unreachable { node: node.to_owned(), reason: error.to_string() }
+            }
+        })
+    }
+}

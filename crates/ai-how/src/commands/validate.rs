@@ -1,0 +1,56 @@
+//! `ai-how validate`: every finding of every file.
+
+use config::{Severity, diagnostic};
+
+use crate::{
+    cli::{DiagnosticFormat, Validate},
+    document::Document,
+    exit,
+    failure::Failure,
+    settings::Settings,
+};
+
+/// Exit status 0 when every file is accepted, 1 when one is not, 2 when one cannot be read.
+pub(crate) fn run(arguments: &Validate, settings: &Settings) -> Result<u8, Failure> {
+    let load = |path| Document::load(path, arguments.strict, settings);
+    let documents: Vec<Document> = arguments.files.iter().map(|path| load(path)).collect::<Result<_, _>>()?;
+    match arguments.format {
+        DiagnosticFormat::Text => documents.iter().for_each(|document| text(document, settings)),
+        DiagnosticFormat::Json => match documents.as_slice() {
+            [document] => println!("{}", document.report(diagnostic::json::render).trim_end()),
+            documents => {
+                let values: Vec<_> = documents.iter().map(|document| document.report(diagnostic::json::value)).collect();
+                println!("{:#}", serde_json::Value::Array(values));
+            }
+        },
+        DiagnosticFormat::Github => {
+            documents.iter().for_each(|document| print!("{}", document.report(diagnostic::github::render)));
+        }
+        DiagnosticFormat::Sarif => print!("{}", sarif(&documents)),
+    }
+    Ok(if documents.iter().all(|document| document.loaded.is_valid()) { exit::OK } else { exit::FAILED })
+}
+
+fn text(document: &Document, settings: &Settings) {
+    print!("{}", document.text(settings));
+    let count = |severity| document.loaded.diagnostics.iter().filter(|found| found.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let verdict = if document.loaded.is_valid() { "valid" } else { "not valid" };
+    let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    eprintln!("{}: {verdict}, {}, {}", document.path.display(), counted(errors, "error"), counted(warnings, "warning"));
+}
+
+fn sarif(documents: &[Document]) -> String {
+    // The reports borrow the names, so they are collected by nesting.
+    fn nest(documents: &[Document], reports: &mut Vec<config::Report<'_>>) -> String {
+        match documents.split_first() {
+            None => diagnostic::sarif::render(reports),
+            Some((document, rest)) => document.report(|report| {
+                let mut reports = reports.clone();
+                reports.push(*report);
+                nest(rest, &mut reports)
+            }),
+        }
+    }
+    nest(documents, &mut Vec::new())
+}

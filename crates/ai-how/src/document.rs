@@ -1,0 +1,89 @@
+//! A config file, loaded with the surroundings of this process.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use config::{Context, HostFacts, Loaded, Report, Severity, Source, diagnostic};
+use system::{environment, host};
+
+use crate::{exit, failure::Failure, settings::Settings};
+
+/// The largest file that is looked at; the loader refuses much smaller ones with a better message.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// A config file that was read.
+#[derive(Debug)]
+pub(crate) struct Document {
+    /// Its path as the user gave it.
+    pub(crate) path: PathBuf,
+    bytes: Vec<u8>,
+    /// What became of it.
+    pub(crate) loaded: Loaded,
+}
+
+impl Document {
+    /// Reads and loads a file.
+    pub(crate) fn load(path: &Path, strict: bool, settings: &Settings) -> Result<Self, Failure> {
+        let bytes = read(path)
+            .map_err(|error| Failure::new(exit::USAGE, format!("cannot read {}: {error}", path.display())))?;
+        let context = Context { strict, ..context(path, settings) };
+        let loaded = config::load(&Source { name: &path.to_string_lossy(), bytes: &bytes }, &context);
+        Ok(Self { path: path.to_owned(), bytes, loaded })
+    }
+
+    /// Hands the document and its findings to a rendering.
+    pub(crate) fn report<T>(&self, render: impl FnOnce(&Report<'_>) -> T) -> T {
+        let name = self.path.to_string_lossy();
+        render(&Report { source: Source { name: &name, bytes: &self.bytes }, loaded: &self.loaded })
+    }
+
+    /// The findings for a person.
+    pub(crate) fn text(&self, settings: &Settings) -> String {
+        let color = if settings.facts.colour { diagnostic::text::Color::Always } else { diagnostic::text::Color::Never };
+        self.report(|report| diagnostic::text::render(report, color))
+    }
+}
+
+/// The plan of a file. Errors in it are told in full; warnings are not repeated by every command.
+pub(crate) fn plan(path: &Path, settings: &Settings) -> Result<plan::Plan, Failure> {
+    let document = Document::load(path, false, settings)?;
+    if let Some(lab) = &document.loaded.lab {
+        return Ok(plan::plan(lab));
+    }
+    eprint!("{}", document.text(settings));
+    let errors = document.loaded.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
+    let plural = if errors == 1 { "" } else { "s" };
+    Err(Failure::new(exit::CONFIG, format!("{} has {errors} error{plural}", path.display())))
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    use io::Read;
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(LARGEST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The environment as version 1.0 expands it, and the host as both versions are checked against it.
+fn context(path: &Path, settings: &Settings) -> Context {
+    let mut environment = environment::variables();
+    let here = environment::current_directory().unwrap_or_default();
+    let folder = fs::canonicalize(path).ok().and_then(|path| path.parent().map(Path::to_owned)).unwrap_or_default();
+    // The nearest of the ten folders above the file that is a repository, else the file's own.
+    let top = folder.ancestors().take(11).find(|folder| folder.join(".git").exists()).unwrap_or(&folder);
+    environment.insert("TOT".to_owned(), top.display().to_string());
+    environment.insert("PWD".to_owned(), here.display().to_string());
+    environment.entry("HOME".to_owned()).or_insert_with(|| environment::home().display().to_string());
+    environment.entry("USER".to_owned()).or_insert_with(host::user);
+    Context {
+        environment,
+        process_id: std::process::id(),
+        host: Some(HostFacts {
+            memory_mib: host::memory_mib(),
+            free_disk_gib: host::free_disk_mib(&settings.state).unwrap_or(u64::MAX) / 1024,
+            subnets: host::subnets(),
+        }),
+        strict: false,
+    }
+}

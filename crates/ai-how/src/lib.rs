@@ -1,0 +1,55 @@
+//! The command line: arguments in, one call into the rooms, words out.
+//!
+//! Data goes to stdout, words to stderr. Every command ends with one of the statuses in [`exit`].
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this room and `report` speak to the user")]
+
+pub mod cli;
+mod commands;
+mod document;
+pub mod exit;
+mod failure;
+mod measure;
+mod run;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use failure::Failure;
+use settings::Settings;
+use system::cancel::Cancel;
+
+/// Reads the arguments, does what they say, and returns the status to end with.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let settings = Settings::new(&cli.global);
+    match dispatch(cli.command, &settings) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            settings.say_failure(&failure);
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn dispatch(command: Command, settings: &Settings) -> Result<u8, Failure> {
+    // The keeper has signals of its own: it is the first process of its lab.
+    if let Command::LabKeeper { folder, cache } = &command {
+        return lab::keeper::run(folder, cache).map(|()| exit::OK).map_err(Failure::environment);
+    }
+    let cancel = Cancel::on_signals().map_err(Failure::environment)?;
+    match command {
+        Command::Validate(arguments) => commands::validate::run(&arguments, settings),
+        Command::Plan(arguments) => commands::plan::run(&arguments, settings),
+        Command::Image(command) => commands::image::run(&command, settings, &cancel),
+        Command::Cluster(command) => commands::cluster::run(command, settings, &cancel),
+        Command::Ssh(arguments) => commands::node::ssh(&arguments, settings, &cancel),
+        Command::Console(arguments) => commands::node::console(&arguments, settings, &cancel),
+        Command::Test(arguments) => commands::test::run(arguments, settings, &cancel),
+        Command::Report { run } => commands::report::run(&run),
+        Command::Doctor { format } => commands::doctor::run(format, settings, &cancel),
+        Command::LabKeeper { .. } => Ok(exit::OK),
+    }
+}

@@ -1,0 +1,74 @@
+//! What holds for the whole command: folders, how much is told, what the terminal can do.
+
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+};
+
+use engine::{Place, Site};
+use lab::Folder;
+use report::terminal::{Facts, Verbosity};
+use sha2::{Digest, Sha256};
+use system::environment;
+
+use crate::{cli, failure::Failure};
+
+/// What holds for the whole command.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Labs and runs.
+    pub(crate) state: PathBuf,
+    /// Images and verdicts.
+    pub(crate) cache: PathBuf,
+    /// How much is told.
+    pub(crate) verbosity: Verbosity,
+    /// What stderr can do.
+    pub(crate) facts: Facts,
+}
+
+impl Settings {
+    /// From the arguments and the environment.
+    pub(crate) fn new(global: &cli::Global) -> Self {
+        let tty = std::io::stderr().is_terminal();
+        let absolute = |path: &PathBuf| environment::current_directory().unwrap_or_default().join(path);
+        Self {
+            state: global.state.as_ref().map_or_else(environment::state_folder, absolute),
+            cache: global.cache.as_ref().map_or_else(environment::cache_folder, absolute),
+            verbosity: match (global.quiet, global.verbose) {
+                (true, _) => Verbosity::Quiet,
+                (_, true) => Verbosity::Verbose,
+                _ => Verbosity::Normal,
+            },
+            facts: Facts {
+                tty,
+                ci: environment::variable("CI").is_some(),
+                colour: tty && environment::variable("NO_COLOR").is_none(),
+            },
+        }
+    }
+
+    /// The lab of a config file: the same file is the same lab, another file of the same name another.
+    pub(crate) fn site(&self, lab: &str, file: &Path, place: cli::Place) -> Site {
+        let path = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+        let place = match place {
+            cli::Place::Private => Place::Private,
+            cli::Place::System => Place::System,
+        };
+        let hash = Sha256::digest(format!("{place:?}\0{}", path.display()));
+        let hash: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        // The name is a folder's and a mark's: what a version 1.0 file may put into it stays out.
+        let fit = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+        let name: String = lab.chars().map(fit).take(40).collect();
+        let name = name.trim_start_matches('.');
+        Site { place, folder: Folder::new(&self.state, &format!("{name}-{hash}")), cache: self.cache.clone() }
+    }
+
+    /// Tells why a command failed.
+    pub(crate) fn say_failure(&self, failure: &Failure) {
+        let message = failure.message();
+        if !message.is_empty() {
+            let label = if self.facts.colour { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
+            eprintln!("{label}: {message}");
+        }
+    }
+}

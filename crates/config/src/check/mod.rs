@@ -1,0 +1,27 @@
+//! What a schema cannot say: names that clash, addresses that do not fit, partitions without nodes.
+//!
+//! One module per family. Every one looks at the whole draft and reports all it finds.
+
+mod addresses;
+mod devices;
+mod names;
+mod partitions;
+mod resources;
+mod time;
+
+pub(crate) use addresses::{has_room, is_reserved};
+pub(crate) use time::is_slurm_time;
+
+use crate::HostFacts;
+use crate::draft::{Draft, Findings};
+
+/// Runs every check.
+pub(crate) fn check(draft: &Draft, host: Option<&HostFacts>, findings: &mut Findings) {
+    names::check(draft, findings);
+    addresses::check(draft, host, findings);
+    partitions::check(draft, findings);
+    devices::check(draft, findings);
+    if let Some(host) = host {
+        resources::check(draft, host, findings);
+    }
+}

@@ -1,0 +1,231 @@
+//! What both versions are lowered to before they are checked: a lab as the file states it, with places.
+
+use std::collections::HashSet;
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+use crate::diagnostic::{Code, Diagnostic, Severity, Span};
+use crate::model::{Image, Role};
+use crate::yaml::Located;
+
+/// A lab as the file states it.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) clusters: Vec<Cluster>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    pub(crate) key: Located<String>,
+    pub(crate) name: Located<String>,
+    pub(crate) kind: Kind,
+    pub(crate) networks: Vec<Network>,
+    pub(crate) nodes: Vec<Node>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Slurm(Slurm),
+    Kubernetes,
+}
+
+#[derive(Debug)]
+pub(crate) struct Slurm {
+    pub(crate) partitions: Vec<Partition>,
+    /// The default partition, where it is named beside the partitions.
+    pub(crate) default: Option<Located<String>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Partition {
+    pub(crate) name: Located<String>,
+    pub(crate) members: Members,
+    /// Set where the partition itself says whether it is the default.
+    pub(crate) default: Option<Located<bool>>,
+    pub(crate) max_time: Option<Located<String>>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Members {
+    EveryComputeNode,
+    Named(Vec<Located<String>>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Network {
+    pub(crate) name: Located<String>,
+    /// None when the text is no subnet.
+    pub(crate) subnet: Option<Located<Ipv4Net>>,
+    /// None when the file does not give one, or none that is an address.
+    pub(crate) gateway: Option<Located<Ipv4Addr>>,
+    pub(crate) bridge: Option<Located<String>>,
+    pub(crate) domain: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) name: Located<String>,
+    pub(crate) domain: String,
+    pub(crate) role: Role,
+    pub(crate) cpus: u64,
+    pub(crate) memory_mib: Located<u64>,
+    pub(crate) disk_gib: Located<u64>,
+    pub(crate) image: Image,
+    /// The first one is the one it is reached by.
+    pub(crate) interfaces: Vec<Interface>,
+    pub(crate) auto_start: bool,
+    /// PCI addresses of GPUs passed to it.
+    pub(crate) gpus: Vec<Located<String>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Interface {
+    /// Index into [`Cluster::networks`].
+    pub(crate) network: usize,
+    /// None when one is to be chosen.
+    pub(crate) address: Option<Located<Ipv4Addr>>,
+}
+
+impl Network {
+    /// The host's address: as given, or the first one of the subnet.
+    pub(crate) fn gateway_in(&self, subnet: Ipv4Net) -> Ipv4Addr {
+        self.gateway.map_or_else(
+            || Ipv4Addr::from(u32::from(subnet.network()).saturating_add(1)),
+            |gateway| gateway.value,
+        )
+    }
+}
+
+/// What was found so far, and how findings about the meaning of a document count.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    pub(crate) list: Vec<Diagnostic>,
+    meaning: Severity,
+    /// What the schema refuses; there is no use in looking for a meaning in it.
+    refused: HashSet<Span>,
+}
+
+impl Findings {
+    /// `meaning` is what a finding counts that the schema cannot make.
+    pub(crate) fn new(meaning: Severity) -> Self {
+        Self { list: Vec::new(), meaning, refused: HashSet::new() }
+    }
+
+    pub(crate) fn push(&mut self, found: Diagnostic) {
+        if !self.refused.contains(&found.span) {
+            self.list.push(found);
+        }
+    }
+
+    /// Adds what the schema says, unless something was said about that place before.
+    pub(crate) fn extend_with_shape(&mut self, list: Vec<Diagnostic>) {
+        let said: HashSet<Span> = self.list.iter().map(|found| found.span).collect();
+        self.refused.extend(list.iter().map(|found| found.span));
+        self.list.extend(list.into_iter().filter(|found| !said.contains(&found.span)));
+    }
+
+    /// A finding about the meaning of a document.
+    pub(crate) fn meaning(&self, code: Code, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::error(code, span, message).severity(self.meaning)
+    }
+
+    /// What to do about what is `refused`, and what happens `instead` where it is accepted nevertheless.
+    pub(crate) fn help(&self, refused: &str, instead: &str) -> String {
+        match self.meaning {
+            Severity::Error => refused.to_owned(),
+            Severity::Warning if refused.ends_with('?') => format!("{refused} Until then {instead}"),
+            Severity::Warning => format!("{refused}; until then {instead}"),
+        }
+    }
+}
+
+/// Reads an IPv4 address.
+pub(crate) fn address(text: &Located<String>, findings: &mut Findings) -> Option<Located<Ipv4Addr>> {
+    match text.value.parse() {
+        Ok(value) => Some(Located { value, span: text.span }),
+        Err(_) => {
+            let found = findings
+                .meaning(Code::InvalidAddress, text.span, format!("`{}` is not an IPv4 address", shown(&text.value)))
+                .cause("an IPv4 address is four numbers from 0 to 255, without leading zeros, with points between them")
+                .help(findings.help("write an address like `192.168.190.10`", "a free address is used"));
+            findings.push(found);
+            None
+        }
+    }
+}
+
+/// Reads an IPv4 network; bits behind the prefix are reported and cleared.
+pub(crate) fn subnet(text: &Located<String>, findings: &mut Findings) -> Option<Located<Ipv4Net>> {
+    let Ok(given) = text.value.parse::<Ipv4Net>() else {
+        let found = findings
+            .meaning(
+                Code::InvalidSubnet,
+                text.span,
+                format!("`{}` is not an IPv4 network", shown(&text.value)),
+            )
+            .cause("an IPv4 network is an address and the length of its prefix, from 0 to 32")
+            .help(findings.help("write a network like `192.168.190.0/24`", "a free network is used"));
+        findings.push(found);
+        return None;
+    };
+    let value = given.trunc();
+    if value != given {
+        let found = findings
+            .meaning(
+                Code::HostBits,
+                text.span,
+                format!("`{given}` is an address in the network `{value}`, not a network"),
+            )
+            .cause(format!("the bits behind the prefix of {} bits must be zero", given.prefix_len()))
+            .help(findings.help(&format!("write `{value}`"), &format!("`{value}` is used")));
+        findings.push(found);
+    }
+    Some(Located { value, span: text.span })
+}
+
+/// A text of the user's, short enough for a message.
+pub(crate) fn shown(text: &str) -> String {
+    const MOST: usize = 60;
+    if text.chars().count() <= MOST {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(MOST).collect();
+    format!("{head}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Findings, address, subnet};
+    use crate::diagnostic::{Code, Severity, Span};
+    use crate::yaml::Located;
+
+    fn located(text: &str) -> Located<String> {
+        Located { value: text.to_owned(), span: Span::START }
+    }
+
+    #[test]
+    fn addresses_and_subnets_are_read_strictly() {
+        for text in ["192.168.1", "192.168.1.256", "192.168.001.1", "DHCP", "", "::1", " 1.2.3.4"] {
+            let mut findings = Findings::new(Severity::Error);
+            assert_eq!(address(&located(text), &mut findings), None, "{text}");
+            assert_eq!(findings.list[0].code, Code::InvalidAddress);
+        }
+        for text in ["10.0.0.0", "10.0.0.0/33", "10.0.0/8", "300.0.0.0/8"] {
+            let mut findings = Findings::new(Severity::Error);
+            assert_eq!(subnet(&located(text), &mut findings), None, "{text}");
+            assert_eq!(findings.list[0].code, Code::InvalidSubnet);
+        }
+    }
+
+    #[test]
+    fn host_bits_are_reported_and_cleared() {
+        let mut findings = Findings::new(Severity::Warning);
+        let read = subnet(&located("192.168.1.7/24"), &mut findings).map(|net| net.value.to_string());
+        assert_eq!(read.as_deref(), Some("192.168.1.0/24"));
+        assert_eq!(findings.list.len(), 1);
+        assert_eq!((findings.list[0].code, findings.list[0].severity), (Code::HostBits, Severity::Warning));
+    }
+}

@@ -1,0 +1,228 @@
+//! Version 2.0 to a [`Draft`]: defaults filled in, networks looked up.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+
+use super::{Cluster, Controller, Defaults, Document, Kind, Network, Node};
+use crate::diagnostic::{Code, Span};
+use crate::draft::{self, Draft, Findings, Interface, Members, Slurm};
+use crate::model::{Image, Role};
+use crate::suggest::nearest;
+use crate::yaml::{Entries, Located};
+
+const DEFAULT_IMAGE: &str = "debian-13";
+const DEFAULT_CPUS: u64 = 1;
+const DEFAULT_MEMORY_MIB: u64 = 768;
+const DEFAULT_DISK_GIB: u64 = 8;
+
+/// States the document in terms of a draft.
+pub(crate) fn lower(document: Document, findings: &mut Findings) -> Draft {
+    let clusters = document.clusters.0.into_iter();
+    Draft {
+        name: document.name.value,
+        description: document.description.unwrap_or_default(),
+        clusters: clusters.map(|(name, cluster)| lower_cluster(name, cluster, findings)).collect(),
+    }
+}
+
+fn lower_cluster(name: Located<String>, cluster: Cluster, findings: &mut Findings) -> draft::Cluster {
+    let Kind::Slurm = cluster.kind;
+    let networks: Vec<_> = cluster
+        .networks
+        .0
+        .into_iter()
+        .enumerate()
+        .map(|(index, (key, network))| lower_network(index, key, network, &name.value, findings))
+        .collect();
+    let surroundings = Surroundings {
+        cluster: &name,
+        networks: networks
+            .iter()
+            .enumerate()
+            .map(|(index, network)| (network.name.value.as_str(), index))
+            .collect(),
+        defaults: cluster.defaults.unwrap_or_default(),
+        image: cluster.image.map_or_else(|| DEFAULT_IMAGE.to_owned(), |image| image.value),
+    };
+    let controller = surroundings.node(controller(cluster.controller, name.span), Role::Controller, findings);
+    let mut nodes = vec![controller];
+    nodes.extend(cluster.nodes.into_iter().map(|node| surroundings.node(node, Role::Compute, findings)));
+    let partitions = cluster.partitions.unwrap_or_default().into_iter().map(|partition| draft::Partition {
+        name: partition.name,
+        members: Members::Named(partition.nodes),
+        default: partition.default,
+        max_time: partition.max_time,
+    });
+    draft::Cluster {
+        kind: draft::Kind::Slurm(Slurm { partitions: partitions.collect(), default: None }),
+        key: name.clone(),
+        name,
+        networks,
+        nodes,
+    }
+}
+
+fn lower_network(
+    index: usize,
+    name: Located<String>,
+    network: Network,
+    cluster: &str,
+    findings: &mut Findings,
+) -> draft::Network {
+    let domain = network.domain.map_or_else(
+        || match index {
+            0 => format!("{cluster}.internal"),
+            _ => format!("{}.{cluster}.internal", name.value),
+        },
+        |domain| domain.value,
+    );
+    draft::Network {
+        name,
+        subnet: draft::subnet(&network.subnet, findings),
+        gateway: network.gateway.and_then(|gateway| draft::address(&gateway, findings)),
+        bridge: network.bridge,
+        domain,
+    }
+}
+
+/// A controller is a node with a default name.
+fn controller(given: Option<Controller>, span: Span) -> Node {
+    let Controller { name, cpus, memory_mib, disk_gib, image, networks, address, addresses } =
+        given.unwrap_or_default();
+    let name = name.unwrap_or_else(|| Located { value: "controller".to_owned(), span });
+    Node { name, cpus, memory_mib, disk_gib, image, networks, address, addresses }
+}
+
+/// What a node takes from its cluster.
+struct Surroundings<'a> {
+    cluster: &'a Located<String>,
+    networks: HashMap<&'a str, usize>,
+    defaults: Defaults,
+    image: String,
+}
+
+impl Surroundings<'_> {
+    fn node(&self, node: Node, role: Role, findings: &mut Findings) -> draft::Node {
+        let size = |own: Option<Located<u64>>, default: Option<Located<u64>>, otherwise: u64| {
+            own.or(default).unwrap_or(Located { value: otherwise, span: node.name.span })
+        };
+        draft::Node {
+            domain: format!("{}-{}", self.cluster.value, node.name.value),
+            role,
+            cpus: size(node.cpus, self.defaults.cpus, DEFAULT_CPUS).value,
+            memory_mib: size(node.memory_mib, self.defaults.memory_mib, DEFAULT_MEMORY_MIB),
+            disk_gib: size(node.disk_gib, self.defaults.disk_gib, DEFAULT_DISK_GIB),
+            image: image(node.image.map_or_else(|| self.image.clone(), |image| image.value)),
+            interfaces: self.interfaces(node.networks, node.address, node.addresses, findings),
+            auto_start: true,
+            gpus: Vec::new(),
+            name: node.name,
+        }
+    }
+
+    fn interfaces(
+        &self,
+        networks: Option<Vec<Located<String>>>,
+        address: Option<Located<String>>,
+        addresses: Option<Entries<Located<String>>>,
+        findings: &mut Findings,
+    ) -> Vec<Interface> {
+        let mut interfaces: Vec<Interface> = Vec::new();
+        let mut places: HashMap<usize, Span> = HashMap::new();
+        for network in networks.iter().flatten() {
+            let Some(index) = self.network(network, findings) else { continue };
+            if let Some(first) = places.insert(index, network.span) {
+                let found = findings
+                    .meaning(
+                        Code::RepeatedNetwork,
+                        network.span,
+                        format!("the node is already on the network `{}`", network.value),
+                    )
+                    .cause("a node has one interface on a network")
+                    .help("remove one of the two")
+                    .also(first, "first named here");
+                findings.push(found);
+            } else {
+                interfaces.push(Interface { network: index, address: None });
+            }
+        }
+        if networks.is_none() {
+            interfaces.push(Interface { network: 0, address: None });
+        }
+        if let (Some(text), Some(first)) = (&address, interfaces.first_mut()) {
+            first.address = draft::address(text, findings);
+        }
+        for (network, text) in addresses.map(|addresses| addresses.0).unwrap_or_default() {
+            let Some(index) = self.network(&network, findings) else { continue };
+            let parsed = draft::address(&text, findings);
+            self.give(&mut interfaces, index, &network, parsed, address.as_ref(), findings);
+        }
+        interfaces
+    }
+
+    /// Sets one address of `addresses`.
+    fn give(
+        &self,
+        interfaces: &mut [Interface],
+        index: usize,
+        network: &Located<String>,
+        parsed: Option<Located<Ipv4Addr>>,
+        short: Option<&Located<String>>,
+        findings: &mut Findings,
+    ) {
+        let found = match (interfaces.iter().position(|interface| interface.network == index), short) {
+            (None, _) => findings
+                .meaning(
+                    Code::UnknownNetwork,
+                    network.span,
+                    format!("the node is not on the network `{}`", network.value),
+                )
+                .cause("a node is on the first network of its cluster, or on those it lists under `networks`")
+                .help(format!("add `{}` to the node's `networks`, or remove the address", network.value)),
+            (Some(0), Some(short)) => findings
+                .meaning(
+                    Code::AddressTwice,
+                    network.span,
+                    format!("the node has two addresses on the network `{}`", network.value),
+                )
+                .cause("`address` is the address on the first of the node's networks")
+                .help("remove one of the two")
+                .also(short.span, "first given here"),
+            (Some(place), _) => {
+                interfaces[place].address = parsed;
+                return;
+            }
+        };
+        findings.push(found);
+    }
+
+    fn network(&self, name: &Located<String>, findings: &mut Findings) -> Option<usize> {
+        let index = self.networks.get(name.value.as_str()).copied();
+        if index.is_none() {
+            let mut known: Vec<_> = self.networks.keys().copied().collect();
+            known.sort_unstable();
+            let help = match nearest(&name.value, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the cluster has: {}", known.join(", ")),
+            };
+            let found = findings
+                .meaning(
+                    Code::UnknownNetwork,
+                    name.span,
+                    format!(
+                        "the cluster `{}` has no network `{}`",
+                        self.cluster.value,
+                        draft::shown(&name.value)
+                    ),
+                )
+                .cause("a node can only be on networks of its own cluster")
+                .help(help);
+            findings.push(found);
+        }
+        index
+    }
+}
+
+fn image(name: String) -> Image {
+    if name.ends_with(".qcow2") { Image::File(name) } else { Image::Built(name) }
+}

@@ -1,0 +1,182 @@
+//! Version 2.0: our format, as types. The JSON schema made from them is closed everywhere.
+//!
+//! Defaults, and the choices made for what is left out:
+//! - a node without an image gets its cluster's, a cluster without one `debian-13`;
+//! - a node is on the first network of its cluster unless it names others;
+//! - a node without an address gets the first free one from the ninth behind the gateway on (`.10` for a
+//!   gateway at `.1`), in the order of the file;
+//! - a cluster without partitions gets one, `compute`, with every compute node and no time limit;
+//! - the first partition is the default one unless another says so.
+
+mod lower;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub(crate) use lower::lower;
+
+use crate::yaml::{Entries, Located};
+
+/// A lab: clusters of virtual machines that live and die together.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields, title = "ai-how cluster, version 2.0")]
+pub struct Document {
+    /// The version of the format, in quotes.
+    #[schemars(extend("enum" = ["2.0"]))]
+    pub version: Located<String>,
+    /// The lab's name: letters, digits, `.`, `_` and `-`.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"), length(max = 63))]
+    pub name: Located<String>,
+    /// Free text.
+    pub description: Option<String>,
+    /// The clusters by name. Names are host name labels: lower-case letters, digits and `-`.
+    #[schemars(extend(
+        "minProperties" = 1,
+        "propertyNames" = { "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", "maxLength": 63 }
+    ))]
+    pub clusters: Entries<Cluster>,
+}
+
+/// Machines that belong together.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Cluster {
+    /// What runs on it.
+    pub kind: Kind,
+    /// What its nodes boot, unless they say otherwise: the name of a built image, or a path that ends in
+    /// `.qcow2`. `debian-13` unless given.
+    #[schemars(regex(pattern = r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?|.*\.qcow2)$"))]
+    pub image: Option<Located<String>>,
+    /// Its networks by name. The nodes talk to each other over the first one.
+    #[schemars(extend(
+        "minProperties" = 1,
+        "propertyNames" = { "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", "maxLength": 63 }
+    ))]
+    pub networks: Entries<Network>,
+    /// The size of nodes that do not say otherwise.
+    pub defaults: Option<Defaults>,
+    /// The node that runs `slurmctld`. May be left out when there is nothing to say about it.
+    pub controller: Option<Controller>,
+    /// The nodes that run jobs.
+    #[schemars(length(min = 1))]
+    pub nodes: Vec<Node>,
+    /// Partitions. Without them there is one, `compute`, with every node.
+    #[schemars(length(min = 1))]
+    pub partitions: Option<Vec<Partition>>,
+}
+
+/// What runs on a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A SLURM cluster: one controller, and nodes that run jobs.
+    Slurm,
+}
+
+/// A virtual network with NAT and DHCP.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Network {
+    /// The IPv4 network, as `192.168.190.0/24`.
+    pub subnet: Located<String>,
+    /// The host's address in it; the first one unless given.
+    pub gateway: Option<Located<String>>,
+    /// The DNS domain. `CLUSTER.internal` for the first network unless given, `NETWORK.CLUSTER.internal` for
+    /// others.
+    #[schemars(
+        regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"),
+        length(max = 253)
+    )]
+    pub domain: Option<Located<String>>,
+    /// The name of the bridge, at most 15 characters. Chosen unless given.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,14}$"))]
+    pub bridge: Option<Located<String>>,
+}
+
+/// The size of nodes that do not say otherwise.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Defaults {
+    /// Virtual processors; 1 unless given.
+    #[schemars(range(min = 1, max = 1024))]
+    pub cpus: Option<Located<u64>>,
+    /// Memory, MiB; 768 unless given.
+    #[schemars(range(min = 128, max = 67_108_864))]
+    pub memory_mib: Option<Located<u64>>,
+    /// Root disk, GiB; 8 unless given.
+    #[schemars(range(min = 1, max = 1_048_576))]
+    pub disk_gib: Option<Located<u64>>,
+}
+
+/// The node that runs `slurmctld`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Controller {
+    /// Its host name; `controller` unless given.
+    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"), length(max = 63))]
+    pub name: Option<Located<String>>,
+    /// Virtual processors.
+    #[schemars(range(min = 1, max = 1024))]
+    pub cpus: Option<Located<u64>>,
+    /// Memory, MiB.
+    #[schemars(range(min = 128, max = 67_108_864))]
+    pub memory_mib: Option<Located<u64>>,
+    /// Root disk, GiB.
+    #[schemars(range(min = 1, max = 1_048_576))]
+    pub disk_gib: Option<Located<u64>>,
+    /// What it boots: the name of a built image, or a path that ends in `.qcow2`.
+    #[schemars(regex(pattern = r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?|.*\.qcow2)$"))]
+    pub image: Option<Located<String>>,
+    /// The networks it is on; the first one of the cluster unless given.
+    #[schemars(length(min = 1))]
+    pub networks: Option<Vec<Located<String>>>,
+    /// Its address on the first of its networks.
+    pub address: Option<Located<String>>,
+    /// Its addresses by network.
+    pub addresses: Option<Entries<Located<String>>>,
+}
+
+/// A node that runs jobs.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Node {
+    /// Its host name.
+    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"), length(max = 63))]
+    pub name: Located<String>,
+    /// Virtual processors.
+    #[schemars(range(min = 1, max = 1024))]
+    pub cpus: Option<Located<u64>>,
+    /// Memory, MiB.
+    #[schemars(range(min = 128, max = 67_108_864))]
+    pub memory_mib: Option<Located<u64>>,
+    /// Root disk, GiB.
+    #[schemars(range(min = 1, max = 1_048_576))]
+    pub disk_gib: Option<Located<u64>>,
+    /// What it boots: the name of a built image, or a path that ends in `.qcow2`.
+    #[schemars(regex(pattern = r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?|.*\.qcow2)$"))]
+    pub image: Option<Located<String>>,
+    /// The networks it is on; the first one of the cluster unless given.
+    #[schemars(length(min = 1))]
+    pub networks: Option<Vec<Located<String>>>,
+    /// Its address on the first of its networks.
+    pub address: Option<Located<String>>,
+    /// Its addresses by network.
+    pub addresses: Option<Entries<Located<String>>>,
+}
+
+/// A SLURM partition.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Partition {
+    /// As in `PartitionName`.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"), length(max = 63))]
+    pub name: Located<String>,
+    /// The names of its nodes.
+    #[schemars(length(min = 1))]
+    pub nodes: Vec<Located<String>>,
+    /// Whether jobs that name no partition go here.
+    pub default: Option<Located<bool>>,
+    /// The longest a job may run, as SLURM writes it: minutes, `MM:SS`, `HH:MM:SS`, `D-HH`, `D-HH:MM`,
+    /// `D-HH:MM:SS` or `INFINITE`. No limit unless given.
+    pub max_time: Option<Located<String>>,
+}

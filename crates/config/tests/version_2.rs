@@ -1,0 +1,169 @@
+//! Version 2.0: what is filled in, what is chosen, and what is refused.
+
+#![expect(clippy::panic, reason = "a test that cannot go on says so")]
+
+use ai_how_config::model::{ClusterKind, Image, Lab, Role};
+use ai_how_config::{Code, Context, HostFacts, Loaded, Source, load};
+
+fn loaded(text: &str) -> Loaded {
+    load(&Source { name: "lab.yaml", bytes: text.as_bytes() }, &Context::default())
+}
+
+fn lab(text: &str) -> Lab {
+    let loaded = loaded(text);
+    loaded.lab.unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics))
+}
+
+fn codes(text: &str) -> Vec<Code> {
+    loaded(text).diagnostics.iter().map(|found| found.code).collect()
+}
+
+/// The smallest lab there is, with more keys in its cluster and in its node.
+fn small(cluster: &str, node: &str) -> String {
+    format!(
+        "version: \"2.0\"\nname: lab\nclusters:\n  hpc:\n    kind: slurm\n    networks: {{lan: {{subnet: 10.1.0.0/24}}, storage: {{subnet: 10.2.0.0/24}}}}\n    nodes:\n      - {{name: compute-01{node}}}\n{cluster}"
+    )
+}
+
+#[test]
+fn what_is_left_out_is_filled_in() {
+    let lab = lab(&small("", ""));
+    let cluster = &lab.clusters[0];
+    assert_eq!((lab.name.as_str(), lab.description.as_str(), cluster.key.as_str()), ("lab", "", "hpc"));
+    let nodes: Vec<_> =
+        cluster.nodes.iter().map(|node| (node.name.as_str(), node.domain.as_str(), node.role)).collect();
+    assert_eq!(
+        nodes,
+        [("controller", "hpc-controller", Role::Controller), ("compute-01", "hpc-compute-01", Role::Compute)]
+    );
+    for node in &cluster.nodes {
+        assert_eq!((node.cpus, node.memory_mib, node.disk_gib), (1, 768, 8));
+        assert_eq!(node.image, Image::Built("debian-13".to_owned()));
+        assert_eq!((node.interfaces.len(), node.interfaces[0].network.as_str()), (1, "lan"));
+        assert!(node.auto_start);
+    }
+    assert_eq!(cluster.networks[0].gateway.to_string(), "10.1.0.1");
+    let domains: Vec<_> = cluster.networks.iter().map(|network| network.domain.as_str()).collect();
+    assert_eq!(domains, ["hpc.internal", "storage.hpc.internal"]);
+    let ClusterKind::Slurm(slurm) = &cluster.kind else { panic!("{:?}", cluster.kind) };
+    assert_eq!(slurm.default_partition, "compute");
+    assert_eq!(slurm.partitions.len(), 1);
+    assert_eq!(
+        (slurm.partitions[0].nodes.join(" "), slurm.partitions[0].max_time.as_str()),
+        ("compute-01".to_owned(), "INFINITE")
+    );
+}
+
+#[test]
+fn a_node_overrides_the_defaults_and_they_the_rest() {
+    let cluster = "    defaults: {cpus: 2, memory_mib: 1000}\n    image: images/own.qcow2\n";
+    let lab = lab(&small(cluster, ", memory_mib: 2000, image: debian-12"));
+    let sizes: Vec<_> =
+        lab.clusters[0].nodes.iter().map(|node| (node.cpus, node.memory_mib, node.disk_gib)).collect();
+    assert_eq!(sizes, [(2, 1000, 8), (2, 2000, 8)]);
+    assert_eq!(lab.clusters[0].nodes[0].image, Image::File("images/own.qcow2".to_owned()));
+    assert_eq!(lab.clusters[0].nodes[1].image, Image::Built("debian-12".to_owned()));
+}
+
+#[test]
+fn free_addresses_are_chosen_in_the_order_of_the_file() {
+    let text = "version: \"2.0\"\nname: lab\nclusters:\n  hpc:\n    kind: slurm\n    networks: {lan: {subnet: 10.1.0.0/28, gateway: 10.1.0.3}}\n    nodes:\n      - {name: a}\n      - {name: b, address: 10.1.0.12}\n      - {name: c}\n      - {name: d}\n      - {name: e}\n      - {name: f}\n";
+    let addresses: Vec<_> =
+        lab(text).clusters[0].nodes.iter().map(|node| node.interfaces[0].address.to_string()).collect();
+    // From the ninth behind the gateway on, without the one that is given; after the end from the start.
+    assert_eq!(
+        addresses,
+        ["10.1.0.13", "10.1.0.14", "10.1.0.12", "10.1.0.1", "10.1.0.2", "10.1.0.4", "10.1.0.5"]
+    );
+}
+
+#[test]
+fn a_node_has_an_address_on_each_of_its_networks() {
+    let lab = lab(&small("", ", networks: [storage, lan], address: 10.2.0.99, addresses: {lan: 10.1.0.99}"));
+    let interfaces: Vec<_> = lab.clusters[0].nodes[1]
+        .interfaces
+        .iter()
+        .map(|interface| (interface.network.as_str(), interface.address.to_string()))
+        .collect();
+    assert_eq!(interfaces, [("storage", "10.2.0.99".to_owned()), ("lan", "10.1.0.99".to_owned())]);
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    let text = "version: \"2.0\"\nname: lab\nowner: me\nclusters:\n  hpc:\n    kind: slurm\n    networks: {lan: {subnet: 10.1.0.0/24}}\n    nodes:\n      - {name: a, address: 10.1.0.1}\n      - {name: a, address: 10.9.0.9, cpu: 1}\n    partitions:\n      - {name: p, nodes: [a, b], max_time: soon}\n";
+    assert_eq!(
+        codes(text),
+        [
+            Code::UnknownKey,
+            Code::ReservedAddress,
+            Code::DuplicateNode,
+            Code::AddressOutsideSubnet,
+            Code::UnknownKey,
+            Code::UnknownNode,
+            Code::BadTime,
+        ]
+    );
+}
+
+#[test]
+fn names_that_could_do_harm_are_refused() {
+    for name in ["../x", "a/b", "a b", "a;b", "$(x)", "-a", "a-", "A", "", "a\\tb", "ä", "a.b"] {
+        let text = small("", "").replace("compute-01", &format!("\"{name}\""));
+        assert_eq!(codes(&text), [Code::BadFormat], "{name}");
+    }
+    let long = small("", "").replace("compute-01", &"a".repeat(64));
+    assert_eq!(codes(&long), [Code::OutOfRange, Code::NameTooLong][..1]);
+}
+
+#[test]
+fn yaml_1_2_decides_what_a_scalar_is() {
+    assert!(codes(&small("", ", image: no")).is_empty(), "`no` is a text");
+    assert_eq!(codes(&small("", ", cpus: 1:30")), [Code::WrongType]);
+    assert_eq!(codes(&small("", ", cpus: 1_0")), [Code::WrongType]);
+    assert!(
+        codes(&small("    partitions: [{name: p, nodes: [compute-01], max_time: 24:00:00}]\n", ""))
+            .is_empty()
+    );
+    assert_eq!(
+        codes(&small("    partitions: [{name: p, nodes: [compute-01], max_time: 30}]\n", "")),
+        [Code::WrongType]
+    );
+}
+
+#[test]
+fn a_document_without_a_proper_version_is_still_looked_at() {
+    let text = small("", ", cpu: 1").replace("\"2.0\"", "2.0");
+    assert_eq!(codes(&text), [Code::UnquotedVersion, Code::UnknownKey]);
+    assert_eq!(codes("version: [1]\n"), [Code::UnknownVersion]);
+    assert_eq!(codes("- version\n"), [Code::WrongType]);
+    assert_eq!(codes("text"), [Code::WrongType]);
+}
+
+#[test]
+fn the_host_only_ever_warns() {
+    let host = HostFacts { memory_mib: 1000, free_disk_gib: 10, subnets: Vec::new() };
+    let context = Context { host: Some(host), strict: true, ..Context::default() };
+    let loaded = load(&Source { name: "lab.yaml", bytes: small("", "").as_bytes() }, &context);
+    let found: Vec<_> = loaded.diagnostics.iter().map(|found| found.code).collect();
+    assert_eq!(found, [Code::HostMemory, Code::HostDisk]);
+    assert!(loaded.is_valid());
+}
+
+#[test]
+fn the_same_document_gives_the_same_lab() {
+    let text = small("", ", networks: [lan, storage]");
+    assert_eq!(lab(&text), lab(&text));
+    let windows = text.replace('\n', "\r\n");
+    assert_eq!(lab(&format!("\u{feff}{windows}")), lab(&text));
+}
+
+#[test]
+fn places_are_right_behind_a_byte_order_mark_windows_line_ends_and_any_letters() {
+    let text =
+        "\u{feff}version: \"2.0\"\r\n# größe 🦀\r\nname: lab # ä\r\ndescription: \"🦀🦀\" \r\nwönder: 1\r\n";
+    let loaded = loaded(text);
+    let found = loaded.diagnostics.iter().find(|found| found.code == Code::UnknownKey);
+    let span = found.map(|found| found.span).unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics));
+    assert_eq!((span.line, span.column), (5, 1));
+    assert_eq!(text.get(span.range()), Some("wönder"));
+}

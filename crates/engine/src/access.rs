@@ -1,0 +1,54 @@
+//! Who may log in: one key for the lab, made when it is first started, and the host keys its nodes told.
+
+use std::path::PathBuf;
+
+use guest::ready;
+use lab::Folder;
+use plan::Plan;
+use render::SshAccess;
+use system::{file, process::Command};
+
+use crate::Error;
+
+fn key(folder: &Folder) -> PathBuf {
+    folder.path().join("ssh/id_ed25519")
+}
+
+fn known_hosts(folder: &Folder) -> PathBuf {
+    folder.path().join("ssh/known_hosts")
+}
+
+/// The lab's OpenSSH configuration.
+pub(crate) fn config_file(folder: &Folder) -> PathBuf {
+    folder.path().join("ssh/config")
+}
+
+/// Makes the lab's key if there is none, and returns its public half as one line.
+pub(crate) fn public_key(folder: &Folder) -> Result<String, Error> {
+    let private = key(folder);
+    let public = private.with_extension("pub");
+    if !public.exists() {
+        // Both halves or none: a private key alone is what an interrupted run left.
+        file::remove_file(&private)?;
+        let make = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "ai-how", "-f"]);
+        make.arg(&private).run()?;
+    }
+    Ok(file::read(&public)?.trim().to_owned())
+}
+
+/// Writes the configuration and the host keys of all nodes that are ready.
+pub(crate) fn write(folder: &Folder, plan: &Plan, control: PathBuf) -> Result<(), Error> {
+    let mut hosts = String::new();
+    for (_, node) in plan.nodes() {
+        if let Some(ready) = ready::read(&folder.path().join(&node.ready)) {
+            hosts.push_str(&format!("{} {}\n", node.domain, ready.host_key));
+        }
+    }
+    file::write(&known_hosts(folder), hosts.as_bytes())?;
+    let access = SshAccess {
+        identity: key(folder).display().to_string(),
+        known_hosts: known_hosts(folder).display().to_string(),
+        control: control.display().to_string(),
+    };
+    Ok(file::write(&config_file(folder), render::ssh_config(plan, &access).as_bytes())?)
+}

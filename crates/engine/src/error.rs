@@ -1,0 +1,117 @@
+//! Why a plan was not carried out.
+
+use std::path::PathBuf;
+
+use system::{file, process};
+
+/// Each variant says what to do about it, or holds an error that does.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another command changes the same lab.
+    #[error("another ai-how is at work on the lab {lab}; wait for it, or end it")]
+    Busy {
+        /// The lab's identity.
+        lab: String,
+    },
+    /// Nothing of this lab runs.
+    #[error("the lab {lab} does not run; `ai-how cluster start` starts it")]
+    NotRunning {
+        /// The lab's identity.
+        lab: String,
+    },
+    /// The file changed while its lab runs.
+    #[error(
+        "the lab {lab} runs as its file was before (plan {running}, the file now gives {wanted}). \
+         `ai-how cluster stop` keeps the disks and lets the next start use the new file; `ai-how cluster destroy` \
+         starts over"
+    )]
+    Changed {
+        /// The lab's identity.
+        lab: String,
+        /// The plan that runs.
+        running: String,
+        /// The plan of the file.
+        wanted: String,
+    },
+    /// This cluster cannot be started yet.
+    #[error("{cluster} cannot be started: {why}")]
+    Unsupported {
+        /// The cluster or node.
+        cluster: String,
+        /// Why, and what can.
+        why: String,
+    },
+    /// Not enough memory.
+    #[error(
+        "{node} needs {needed_mib} MiB and {available_mib} MiB of this host's memory are free for it; \
+         lower memory_mib in the file, or stop other machines"
+    )]
+    Memory {
+        /// The node, or `the lab`.
+        node: String,
+        /// What it needs, with the emulator's own share.
+        needed_mib: u64,
+        /// What is free and not promised to others.
+        available_mib: u64,
+    },
+    /// A node did not say that it is ready.
+    #[error("the node {node} did not get ready: {why}. The end of its console ({}):{tail}", console.display())]
+    NotReady {
+        /// The node.
+        node: String,
+        /// What happened instead.
+        why: String,
+        /// The console's file.
+        console: PathBuf,
+        /// Its last lines, indented.
+        tail: String,
+    },
+    /// Built without the library.
+    #[error("this ai-how was built without libvirt: it checks and plans, and starts nothing")]
+    NoLibvirt,
+    /// Somebody asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+    /// The host's libvirt cannot open the lab's files.
+    #[error("{source}. QEMU must be able to read {}: set AI_HOW_STATE to a folder that others may enter", folder.display())]
+    Unreadable {
+        /// The lab's folder.
+        folder: PathBuf,
+        /// What libvirt says.
+        source: lab::HypervisorError,
+    },
+    /// Libvirt refused, or is gone.
+    #[error(transparent)]
+    Hypervisor(#[from] lab::HypervisorError),
+    /// The lab did not come up or does not end.
+    #[error(transparent)]
+    Private(#[from] lab::PrivateError),
+    /// No accelerator works.
+    #[error(transparent)]
+    Accelerator(#[from] lab::accelerator::Error),
+    /// No image.
+    #[error(transparent)]
+    Image(#[from] image::Error),
+    /// A template of ours is broken.
+    #[error(transparent)]
+    Render(#[from] render::Error),
+    /// A file operation failed.
+    #[error(transparent)]
+    File(#[from] file::Error),
+    /// A program failed.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+}
+
+impl Error {
+    /// Whether a stop was requested, rather than something having failed.
+    pub fn is_interruption(&self) -> bool {
+        matches!(
+            self,
+            Self::Interrupted
+                | Self::Image(image::Error::Interrupted)
+                | Self::Private(lab::PrivateError::Interrupted)
+                | Self::Process(process::Error::Cancelled { .. })
+        )
+    }
+}

@@ -1,0 +1,186 @@
+//! Where a lab lives and the connection to it.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use guest::Ssh;
+use lab::{DomainState, Folder, Hypervisor, Lease, Private, keeper};
+use plan::Plan;
+use system::{cancel::Cancel, file};
+
+use crate::{Error, access};
+
+/// How long a libvirt may take to answer for the first time.
+#[cfg(feature = "libvirt")]
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Whose libvirt runs the machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// One of our own, in namespaces of its own.
+    Private,
+    /// The host's, `qemu:///system`.
+    System,
+}
+
+/// One lab on this host, running or not.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// Whose libvirt.
+    pub place: Place,
+    /// The lab's folder.
+    pub folder: Folder,
+    /// Images and verdicts.
+    pub cache: PathBuf,
+}
+
+/// A lab that runs, with the way into it.
+#[derive(Debug)]
+pub struct Session {
+    pub(crate) site: Site,
+    pub(crate) hypervisor: Box<dyn Hypervisor>,
+    private: Option<Private>,
+    lease: Option<Lease>,
+}
+
+impl Site {
+    /// Opens the lab if it runs.
+    ///
+    /// # Errors
+    /// It runs but its libvirt does not answer.
+    pub fn find(&self, cancel: &Cancel) -> Result<Option<Session>, Error> {
+        match self.place {
+            Place::Private => match Private::find(&self.folder) {
+                Some(private) => self.connect(Some(private), None, cancel).map(Some),
+                None => Ok(None),
+            },
+            Place::System if self.folder.has_disks() => self.connect(None, None, cancel).map(Some),
+            Place::System => Ok(None),
+        }
+    }
+
+    /// Opens the lab, starting it if it does not run. A private lab lives as long as the session from then on, until
+    /// [`Session::keep`]; with `throw_away`, losing it takes the disks along.
+    ///
+    /// # Errors
+    /// The lab does not come up, or its libvirt does not answer.
+    pub fn open(&self, throw_away: bool, cancel: &Cancel) -> Result<Session, Error> {
+        self.folder.create()?;
+        match self.place {
+            Place::System => self.connect(None, None, cancel),
+            Place::Private => match Private::find(&self.folder) {
+                // One that was kept stays kept: a failure of this command is no reason to end it.
+                Some(private) => self.connect(Some(private), None, cancel),
+                None => {
+                    let (private, lease) = Private::start(&self.folder, &self.cache, throw_away, cancel)?;
+                    self.connect(Some(private), Some(lease), cancel)
+                }
+            },
+        }
+    }
+
+    #[cfg(feature = "libvirt")]
+    fn connect(&self, private: Option<Private>, lease: Option<Lease>, cancel: &Cancel) -> Result<Session, Error> {
+        let libvirt = match self.place {
+            Place::System => lab::Libvirt::open("qemu:///system")?,
+            Place::Private => lab::Libvirt::private(&self.folder.sockets(), LIMIT, cancel)?,
+        };
+        Ok(Session { site: self.clone(), hypervisor: Box::new(libvirt), private, lease })
+    }
+
+    #[cfg(not(feature = "libvirt"))]
+    fn connect(&self, _: Option<Private>, _: Option<Lease>, _: &Cancel) -> Result<Session, Error> {
+        Err(Error::NoLibvirt)
+    }
+
+    /// The plan of what runs, or ran last.
+    pub fn plan(&self) -> Option<Plan> {
+        serde_json::from_str(&file::read(&self.folder.plan()).ok()?).ok()
+    }
+}
+
+impl Session {
+    /// A session with any hypervisor, for tests.
+    #[cfg(test)]
+    pub(crate) fn with(site: Site, hypervisor: Box<dyn Hypervisor>) -> Self {
+        Self { site, hypervisor, private: None, lease: None }
+    }
+
+    /// Lets the lab live on after this process.
+    ///
+    /// # Errors
+    /// The keeper does not answer.
+    pub fn keep(&mut self) -> Result<(), Error> {
+        if let Some(lease) = self.lease.take() {
+            lease.keep()?;
+        }
+        Ok(())
+    }
+
+    /// Shells on its nodes.
+    pub fn ssh(&self) -> Ssh {
+        Ssh::new(&access::config_file(&self.site.folder), self.enter())
+    }
+
+    /// The words that run a command where the nodes can be reached.
+    pub fn enter(&self) -> Vec<OsString> {
+        self.private.as_ref().map(Private::enter).unwrap_or_default()
+    }
+
+    /// The lab's OpenSSH configuration.
+    pub fn ssh_config(&self) -> PathBuf {
+        access::config_file(&self.site.folder)
+    }
+
+    /// The labels of the plan's nodes that run now.
+    ///
+    /// # Errors
+    /// Libvirt does not answer.
+    pub fn running(&self, plan: &Plan) -> Result<Vec<String>, Error> {
+        let lab = self.site.folder.id();
+        let observed = self.hypervisor.observe()?;
+        let runs = |domain: &str| {
+            observed.domain(domain).is_some_and(|found| {
+                found.state == DomainState::Running && found.mark.as_ref().is_some_and(|mark| mark.lab == lab)
+            })
+        };
+        Ok(plan.nodes().filter(|(_, node)| runs(&node.domain)).map(|(_, node)| node.label.clone()).collect())
+    }
+
+    /// Where a deployment keeps what must live as long as the lab.
+    pub fn secrets(&self) -> PathBuf {
+        self.site.folder.path().join("secrets")
+    }
+
+    /// The folder of the sockets as QEMU sees it.
+    pub(crate) fn sockets_inside(&self) -> PathBuf {
+        match self.site.place {
+            Place::Private => PathBuf::from(keeper::SOCKETS),
+            Place::System => self.site.folder.sockets(),
+        }
+    }
+
+    /// Where OpenSSH keeps its shared connections.
+    pub(crate) fn ssh_control(&self) -> PathBuf {
+        match self.site.place {
+            Place::Private => PathBuf::from(keeper::SSH_CONTROL),
+            Place::System => self.site.folder.sockets(),
+        }
+    }
+
+    /// Ends a private lab and everything in it. The host's libvirt stays as it is.
+    pub(crate) fn end(self) -> Result<(), Error> {
+        if let Some(private) = self.private {
+            private.end()?;
+        }
+        Ok(())
+    }
+
+    /// The lab's folder.
+    pub fn folder(&self) -> &Path {
+        self.site.folder.path()
+    }
+}

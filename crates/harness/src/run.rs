@@ -1,0 +1,561 @@
+//! The runner: checks in, events and a [`Summary`] out.
+//!
+//! Work is cut into lanes, and `parallel` threads take lanes. One lane holds the checks that must be alone, one after
+//! the other; it comes first, because such checks wait more than they compute. Each node has a lane for everything else,
+//! one session for each suite. A check never waits for one in another lane.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use config::model::Slurm;
+use events::{EventKind, Level, Outcome, Sink};
+use plan::model::{ClusterPlan, NodePlan};
+use system::{cancel::Cancel, clock::Stopwatch};
+
+use crate::{
+    batch::{self, Done, Step},
+    evidence, expect,
+    select::Selection,
+    shell::{self, Shell},
+    suite::{Check, Need, Suite},
+    variables::{Variables, leads},
+};
+
+/// How to run.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// How many times slower than a fast host the nodes are; every time limit is multiplied by it. Never below 1.
+    pub slowness: f64,
+    /// How many sessions at once.
+    pub parallel: usize,
+    /// Starts nothing more once a check failed.
+    pub fail_fast: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { slowness: 1.0, parallel: 4, fail_fast: false }
+    }
+}
+
+/// How a run went.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Summary {
+    /// One for each check on each node, in the order in which they ended.
+    pub results: Vec<CheckResult>,
+}
+
+/// How a check went on a node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckResult {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The suite's name.
+    pub suite: String,
+    /// The check's name.
+    pub check: String,
+    /// The node's label.
+    pub node: String,
+    /// How it went.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub seconds: f64,
+    /// Why it did not pass; empty when it did.
+    pub reason: String,
+}
+
+impl Summary {
+    /// How many results have this outcome.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.results.iter().filter(|result| result.outcome == outcome).count()
+    }
+
+    /// The results that failed.
+    pub fn failures(&self) -> impl Iterator<Item = &CheckResult> {
+        self.results.iter().filter(|result| result.outcome == Outcome::Failed)
+    }
+
+    /// How the run as a whole went. Without a single check that passed it is no pass.
+    pub fn outcome(&self) -> Outcome {
+        if self.count(Outcome::Interrupted) > 0 {
+            Outcome::Interrupted
+        } else if self.count(Outcome::Failed) > 0 || self.count(Outcome::Passed) == 0 {
+            Outcome::Failed
+        } else {
+            Outcome::Passed
+        }
+    }
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [passed, failed, skipped, interrupted] =
+            [Outcome::Passed, Outcome::Failed, Outcome::Skipped, Outcome::Interrupted].map(|o| self.count(o));
+        if passed + failed + interrupted == 0 {
+            return write!(f, "no check was run ({skipped} skipped), and that is not a pass");
+        }
+        write!(f, "{passed} passed, {failed} failed, {skipped} skipped")?;
+        if interrupted > 0 { write!(f, ", {interrupted} interrupted") } else { Ok(()) }
+    }
+}
+
+/// Runs the selected checks on every cluster whose kind their suite is for, one cluster after the other.
+pub fn run(
+    selection: &Selection<'_>,
+    clusters: &[ClusterPlan],
+    shell: &dyn Shell,
+    sink: &dyn Sink,
+    options: Options,
+    cancel: &Cancel,
+) -> Summary {
+    let results = Mutex::new(Vec::new());
+    let stopped = AtomicBool::new(false);
+    for cluster in clusters {
+        let work = Work { cluster, shell, sink, options, cancel, results: &results, stopped: &stopped };
+        let lanes = Mutex::new(work.lanes(selection));
+        thread::scope(|scope| {
+            for _ in 0..options.parallel.max(1) {
+                scope.spawn(|| {
+                    while let Some(lane) = take(&lanes) {
+                        work.lane(lane)
+                    }
+                });
+            }
+        });
+    }
+    Summary { results: results.into_inner().unwrap_or_else(PoisonError::into_inner) }
+}
+
+fn take<T>(queue: &Mutex<VecDeque<T>>) -> Option<T> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+}
+
+/// Checks that share a session.
+struct Session<'a> {
+    suite: &'a Suite,
+    node: &'a NodePlan,
+    checks: Vec<&'a Check>,
+}
+
+/// One run on one cluster.
+struct Work<'a> {
+    cluster: &'a ClusterPlan,
+    shell: &'a dyn Shell,
+    sink: &'a dyn Sink,
+    options: Options,
+    cancel: &'a Cancel,
+    results: &'a Mutex<Vec<CheckResult>>,
+    stopped: &'a AtomicBool,
+}
+
+/// A check that is over on a node.
+struct Ended<'a> {
+    suite: &'a str,
+    check: &'a str,
+    node: &'a str,
+    outcome: Outcome,
+    seconds: f64,
+    reason: String,
+    output: String,
+}
+
+impl<'a> Work<'a> {
+    /// Everything there is to run; what cannot be run here is reported as skipped right away.
+    fn lanes(&self, selection: &Selection<'a>) -> VecDeque<Vec<Session<'a>>> {
+        let mut alone = Vec::new();
+        let mut lanes: Vec<Vec<Session<'a>>> = self.cluster.nodes.iter().map(|_| Vec::new()).collect();
+        for (suite, checks) in &selection.0 {
+            if !suite.kinds.contains(&self.cluster.kind) {
+                let message = format!(
+                    "the suite {} is not for the cluster {}: it is a {} cluster",
+                    suite.name, self.cluster.name, self.cluster.kind
+                );
+                self.sink.emit(EventKind::Notice { level: Level::Info, message });
+                continue;
+            }
+            for (node, lane) in self.cluster.nodes.iter().zip(&mut lanes) {
+                let here = checks.iter().copied().filter(|check| self.runs_on(suite, check, node));
+                let (lonely, social): (Vec<_>, Vec<_>) = here.partition(|check| check.alone);
+                alone.extend(lonely.into_iter().map(|check| Session { suite, node, checks: vec![check] }));
+                if !social.is_empty() {
+                    lane.push(Session { suite, node, checks: social });
+                }
+            }
+        }
+        std::iter::once(alone).chain(lanes).filter(|lane| !lane.is_empty()).collect()
+    }
+
+    fn runs_on(&self, suite: &Suite, check: &Check, node: &NodePlan) -> bool {
+        if !check.on.nodes(self.cluster).iter().any(|place| place.name == node.name) {
+            return false;
+        }
+        let reason = lacking(self.cluster, check, node);
+        if let Some(reason) = &reason {
+            self.skip(suite, check, node, reason.clone());
+        }
+        reason.is_none()
+    }
+
+    fn lane(&self, sessions: Vec<Session<'a>>) {
+        let mut failed: HashSet<(&str, &str)> = HashSet::new();
+        let mut lost: HashMap<&str, shell::Error> = HashMap::new();
+        for Session { suite, node, checks } in sessions {
+            if self.cancel.requested() {
+                checks.iter().for_each(|check| self.interrupted(suite, check, node));
+                continue;
+            }
+            if self.stopped.load(Ordering::SeqCst) {
+                let reason = "not run, because another check failed and the run stops at the first failure";
+                checks.iter().for_each(|check| self.skip(suite, check, node, reason.to_owned()));
+                continue;
+            }
+            // A check that is alone in its session need not even run when what it needs failed.
+            if let [check] = checks[..]
+                && self.needs_failed(suite, check, node, &failed)
+            {
+                continue;
+            }
+            for check in &checks {
+                self.started(suite, check, node);
+            }
+            let watch = Stopwatch::start();
+            let before = lost.get(node.label.as_str()).cloned();
+            let done = before.map_or_else(|| self.session(node, &checks), Err);
+            match done {
+                Ok(done) => {
+                    for (check, done) in checks.iter().zip(done) {
+                        if self.needs_failed(suite, check, node, &failed) {
+                            continue;
+                        }
+                        if !self.judge(suite, check, node, &done) {
+                            failed.insert((&suite.name, &check.name));
+                        }
+                    }
+                }
+                Err(shell::Error::Cancelled) => {
+                    checks.iter().for_each(|check| self.interrupted(suite, check, node));
+                }
+                Err(error) => {
+                    for check in &checks {
+                        failed.insert((&suite.name, &check.name));
+                        self.failed(suite, check, node, watch.seconds(), error.to_string(), String::new());
+                    }
+                    if matches!(error, shell::Error::Unreachable { .. }) {
+                        lost.insert(&node.label, error);
+                    }
+                }
+            }
+        }
+    }
+
+    fn session(&self, node: &NodePlan, checks: &[&Check]) -> Result<Vec<Done>, shell::Error> {
+        let steps: Vec<Step<'_>> =
+            checks.iter().map(|check| Step { script: &check.run, timeout: check.timeout }).collect();
+        session(self.cluster, node, &steps, self.shell, self.options.slowness, self.cancel)
+    }
+
+    /// Judges and reports; whether it passed.
+    fn judge(&self, suite: &Suite, check: &Check, node: &NodePlan, done: &Done) -> bool {
+        let variables = Variables { cluster: self.cluster, node };
+        match expect::judge(&check.expect, done, &|name| variables.value(name)) {
+            Ok(()) => {
+                self.ended(Ended {
+                    suite: &suite.name,
+                    check: &check.name,
+                    node: &node.label,
+                    outcome: Outcome::Passed,
+                    seconds: done.seconds,
+                    reason: String::new(),
+                    output: evidence::of(done),
+                });
+                true
+            }
+            Err(reason) => {
+                self.failed(suite, check, node, done.seconds, reason, evidence::of(done));
+                false
+            }
+        }
+    }
+
+    /// Whether a check that this one needs failed; then it is reported as skipped.
+    fn needs_failed(
+        &self,
+        suite: &Suite,
+        check: &Check,
+        node: &NodePlan,
+        failed: &HashSet<(&str, &str)>,
+    ) -> bool {
+        let culprit = check.needs.iter().find_map(|need| match need {
+            Need::Check(name) if failed.contains(&(suite.name.as_str(), name.as_str())) => Some(name),
+            _ => None,
+        });
+        if let Some(name) = culprit {
+            self.skip(suite, check, node, format!("it needs `{name}`, which failed"));
+        }
+        culprit.is_some()
+    }
+
+    fn started(&self, suite: &Suite, check: &Check, node: &NodePlan) {
+        self.sink.emit(EventKind::CheckStarted {
+            suite: suite.name.clone(),
+            check: check.name.clone(),
+            node: node.label.clone(),
+        });
+    }
+
+    fn failed(
+        &self,
+        suite: &Suite,
+        check: &Check,
+        node: &NodePlan,
+        seconds: f64,
+        reason: String,
+        output: String,
+    ) {
+        if self.options.fail_fast {
+            self.stopped.store(true, Ordering::SeqCst);
+        }
+        let (suite, check, node) = (&*suite.name, &*check.name, &*node.label);
+        self.ended(Ended { suite, check, node, outcome: Outcome::Failed, seconds, reason, output });
+    }
+
+    fn skip(&self, suite: &Suite, check: &Check, node: &NodePlan, reason: String) {
+        let (suite, check, node, output) = (&*suite.name, &*check.name, &*node.label, String::new());
+        self.ended(Ended { suite, check, node, outcome: Outcome::Skipped, seconds: 0.0, reason, output });
+    }
+
+    fn interrupted(&self, suite: &Suite, check: &Check, node: &NodePlan) {
+        let (reason, output) = ("the run was interrupted".to_owned(), String::new());
+        let (suite, check, node) = (&*suite.name, &*check.name, &*node.label);
+        self.ended(Ended { suite, check, node, outcome: Outcome::Interrupted, seconds: 0.0, reason, output });
+    }
+
+    fn ended(&self, ended: Ended<'_>) {
+        let reason = evidence::without_secrets(&ended.reason);
+        self.results.lock().unwrap_or_else(PoisonError::into_inner).push(CheckResult {
+            cluster: self.cluster.name.clone(),
+            suite: ended.suite.to_owned(),
+            check: ended.check.to_owned(),
+            node: ended.node.to_owned(),
+            outcome: ended.outcome,
+            seconds: ended.seconds,
+            reason: reason.clone(),
+        });
+        self.sink.emit(EventKind::CheckFinished {
+            suite: ended.suite.to_owned(),
+            check: ended.check.to_owned(),
+            node: ended.node.to_owned(),
+            outcome: ended.outcome,
+            seconds: ended.seconds,
+            reason,
+            output: ended.output,
+        });
+    }
+}
+
+/// Why a check cannot be run on a node of this cluster, if it cannot.
+pub(crate) fn lacking(cluster: &ClusterPlan, check: &Check, node: &NodePlan) -> Option<String> {
+    if !node.auto_start {
+        return Some(format!("{} does not start with the cluster (auto_start is false)", node.label));
+    }
+    let started = || cluster.nodes.iter().filter(|node| node.auto_start);
+    check.needs.iter().find_map(|need| match need {
+        Need::TwoNodes if started().count() < 2 => Some("it needs two nodes".to_owned()),
+        Need::TwoComputes if started().filter(|node| !leads(node)).count() < 2 => {
+            Some("it needs two compute nodes".to_owned())
+        }
+        Need::TimeLimitedPartition if !cluster.slurm.as_ref().is_some_and(limits_time) => {
+            Some("it needs a partition with a time limit".to_owned())
+        }
+        _ => None,
+    })
+}
+
+fn limits_time(slurm: &Slurm) -> bool {
+    let unlimited = |time: &str| ["infinite", "unlimited"].contains(&time.to_lowercase().as_str());
+    slurm.partitions.iter().any(|partition| !unlimited(&partition.max_time))
+}
+
+/// Runs steps on a node in one session.
+pub(crate) fn session(
+    cluster: &ClusterPlan,
+    node: &NodePlan,
+    steps: &[Step<'_>],
+    shell: &dyn Shell,
+    slowness: f64,
+    cancel: &Cancel,
+) -> Result<Vec<Done>, shell::Error> {
+    let script = batch::script(&Variables { cluster, node }, slowness, steps);
+    let deadline: Duration = batch::deadline(slowness, steps);
+    let output = shell.run(&node.label, &script, deadline, cancel)?;
+    if cancel.requested() && output.code != 0 {
+        return Err(shell::Error::Cancelled);
+    }
+    Ok(batch::results(&output, slowness, steps))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Suites,
+        fixture::{self, Here, Notebook, suites_from},
+    };
+
+    fn run_with(
+        suites: &Suites,
+        cluster: ClusterPlan,
+        shell: &Here,
+        options: Options,
+    ) -> (Summary, Vec<EventKind>) {
+        let sink = Notebook::default();
+        let summary = run(&suites.all(), &[cluster], shell, &sink, options, &Cancel::new());
+        (summary, sink.events())
+    }
+
+    fn demo(checks: &str) -> Suites {
+        let text = format!("name: demo\ndescription: A demonstration\nkinds: [slurm]\nchecks:\n{checks}");
+        suites_from(&[("demo", &text, "")])
+    }
+
+    fn find<'a>(summary: &'a Summary, check: &str, node: &str) -> &'a CheckResult {
+        summary.results.iter().find(|result| result.check == check && result.node == node).unwrap()
+    }
+
+    #[test]
+    fn everything_passes_and_every_start_has_its_end() {
+        let (summary, events) =
+            run_with(&fixture::suites(), fixture::cluster(), &Here::default(), Options::default());
+        assert_eq!(summary.outcome(), Outcome::Passed, "{summary:?}");
+        // hostname, needy, shared (twice) on three nodes; pair and alone on the controller.
+        assert_eq!((summary.count(Outcome::Passed), summary.results.len()), (14, 14));
+        let count = |started| {
+            let is_start = |event: &&EventKind| matches!(event, EventKind::CheckStarted { .. }) == started;
+            events.iter().filter(is_start).count()
+        };
+        assert_eq!((count(true), count(false)), (14, 14));
+    }
+
+    #[test]
+    fn checks_of_a_node_share_a_session() {
+        let shell = Here::default();
+        run_with(&fixture::suites(), fixture::cluster(), &shell, Options::default());
+        // Two suites on three nodes, and one check that is alone.
+        assert_eq!(shell.sessions.load(Ordering::SeqCst), 7);
+    }
+
+    #[test]
+    fn a_failure_says_why_and_carries_its_output() {
+        let suites = demo(
+            "  - {name: bad, description: d, on: controller, timeout: 5, run: 'echo seen; echo password=hunter2 >&2; exit 2'}\n\
+             \x20 - {name: hung, description: d, on: controller, timeout: 0.2, run: 'sleep 30'}\n\
+             \x20 - {name: good, description: d, on: controller, timeout: 5, run: 'true'}\n",
+        );
+        let (summary, events) = run_with(&suites, fixture::cluster(), &Here::default(), Options::default());
+        assert_eq!(summary.outcome(), Outcome::Failed);
+        assert_eq!(summary.to_string(), "1 passed, 2 failed, 0 skipped");
+        assert_eq!(find(&summary, "bad", "controller").reason, "password=[not shown]");
+        assert_eq!(find(&summary, "hung", "controller").reason, "it did not finish within 1 s");
+        let output = events.iter().find_map(|event| match event {
+            EventKind::CheckFinished { check, output, .. } if check == "bad" => Some(output.as_str()),
+            _ => None,
+        });
+        assert_eq!(output, Some("seen\npassword=[not shown]"));
+    }
+
+    #[test]
+    fn what_needs_a_failed_check_is_skipped_with_a_reason() {
+        let suites = demo(
+            "  - {name: base, description: d, on: each, timeout: 5, run: 'test $NODE != compute-02'}\n\
+             \x20 - {name: next, description: d, on: each, timeout: 5, needs: [base], run: 'true'}\n",
+        );
+        let (summary, _) = run_with(&suites, fixture::cluster(), &Here::default(), Options::default());
+        let next = find(&summary, "next", "compute-02");
+        assert_eq!((next.outcome, next.reason.as_str()), (Outcome::Skipped, "it needs `base`, which failed"));
+        assert_eq!(find(&summary, "next", "compute-01").outcome, Outcome::Passed);
+        // Alone, the same check runs: what it needs is not part of the run.
+        let sink = Notebook::default();
+        let one = suites.check("next").unwrap();
+        let summary =
+            run(&one, &[fixture::cluster()], &Here::default(), &sink, Options::default(), &Cancel::new());
+        assert_eq!(summary.count(Outcome::Passed), 3);
+    }
+
+    #[test]
+    fn a_small_cluster_skips_what_needs_more() {
+        let mut cluster = fixture::cluster();
+        cluster.nodes[2].auto_start = false;
+        let (summary, _) = run_with(&fixture::suites(), cluster, &Here::default(), Options::default());
+        assert_eq!(find(&summary, "pair", "controller").reason, "it needs two compute nodes");
+        let reason = &find(&summary, "hostname", "compute-02").reason;
+        assert_eq!(reason, "compute-02 does not start with the cluster (auto_start is false)");
+    }
+
+    #[test]
+    fn a_run_without_a_pass_is_no_pass() {
+        let suites =
+            demo("  - {name: pair, description: d, on: each, timeout: 5, needs: [two-nodes], run: 'true'}\n");
+        let mut cluster = fixture::cluster();
+        cluster.nodes.truncate(1);
+        let (summary, _) = run_with(&suites, cluster, &Here::default(), Options::default());
+        assert_eq!((summary.count(Outcome::Skipped), summary.outcome()), (1, Outcome::Failed));
+        assert_eq!(summary.to_string(), "no check was run (1 skipped), and that is not a pass");
+        assert_eq!(Summary::default().outcome(), Outcome::Failed);
+    }
+
+    #[test]
+    fn a_suite_for_another_kind_is_not_run_and_says_so() {
+        let cluster = ClusterPlan { kind: "kubernetes".to_owned(), ..fixture::cluster() };
+        let (summary, events) = run_with(&fixture::suites(), cluster, &Here::default(), Options::default());
+        assert!(summary.results.iter().all(|result| result.suite == "two"));
+        assert!(matches!(&events[0], EventKind::Notice { message, .. } if message.contains("kubernetes")));
+    }
+
+    #[test]
+    fn an_unreachable_node_fails_its_checks_and_is_asked_once() {
+        let shell = Here { unreachable: vec!["compute-01"], ..Here::default() };
+        let (summary, _) = run_with(&fixture::suites(), fixture::cluster(), &shell, Options::default());
+        let failures: Vec<_> = summary.failures().collect();
+        assert_eq!(failures.len(), 4);
+        assert!(failures.iter().all(|f| f.reason == "compute-01 cannot be reached: no route to host"));
+        assert_eq!(shell.sessions.load(Ordering::SeqCst), 6);
+    }
+
+    #[test]
+    fn the_first_failure_can_stop_the_run() {
+        let suites = demo("  - {name: bad, description: d, on: each, timeout: 5, run: 'false'}\n");
+        let options = Options { fail_fast: true, parallel: 1, ..Options::default() };
+        let (summary, _) = run_with(&suites, fixture::cluster(), &Here::default(), options);
+        assert_eq!((summary.count(Outcome::Failed), summary.count(Outcome::Skipped)), (1, 2));
+    }
+
+    #[test]
+    fn an_interruption_ends_the_run_at_once() {
+        let suites = demo("  - {name: long, description: d, on: each, timeout: 30, run: 'sleep 20'}\n");
+        let shell = Here { stop_after: Some(0), ..Here::default() };
+        let watch = Stopwatch::start();
+        let options = Options { parallel: 1, ..Options::default() };
+        let (summary, events) = run_with(&suites, fixture::cluster(), &shell, options);
+        assert_eq!((summary.count(Outcome::Interrupted), summary.outcome()), (3, Outcome::Interrupted));
+        assert!(watch.seconds() < 10.0);
+        assert!(!events.is_empty());
+    }
+
+    #[test]
+    fn a_slow_host_gets_more_time() {
+        let suites =
+            demo("  - {name: slow, description: d, on: controller, timeout: 0.3, run: 'sleep 0.6'}\n");
+        let (summary, _) = run_with(&suites, fixture::cluster(), &Here::default(), Options::default());
+        assert_eq!(summary.outcome(), Outcome::Failed);
+        let options = Options { slowness: 10.0, ..Options::default() };
+        let (summary, _) = run_with(&suites, fixture::cluster(), &Here::default(), options);
+        assert_eq!(summary.outcome(), Outcome::Passed);
+    }
+}
