@@ -6,7 +6,9 @@ use std::{
 };
 
 use config::{Context, HostFacts, Loaded, Report, Severity, Source, diagnostic};
-use system::{environment, host};
+use ipnet::Ipv4Net;
+use lab::Folder;
+use system::{environment, file, host};
 
 use crate::{exit, failure::Failure, settings::Settings};
 
@@ -82,8 +84,18 @@ fn context(path: &Path, settings: &Settings) -> Context {
         host: Some(HostFacts {
             memory_mib: host::memory_mib(),
             free_disk_gib: host::free_disk_mib(&settings.state).unwrap_or(u64::MAX) / 1024,
-            subnets: host::subnets(),
+            subnets: foreign_subnets(settings),
         }),
         strict: false,
     }
+}
+
+/// The host's networks without those of our own labs, which a file's networks are meant to be.
+fn foreign_subnets(settings: &Settings) -> Vec<(String, Ipv4Net)> {
+    let plans = Folder::all(&settings.state).into_iter().filter_map(|folder| {
+        serde_json::from_str::<plan::Plan>(&file::read(&folder.plan()).ok()?).ok()
+    });
+    let ours: Vec<String> =
+        plans.flat_map(|plan| plan.clusters).flat_map(|cluster| cluster.networks).map(|network| network.bridge).collect();
+    host::subnets().into_iter().filter(|(interface, _)| !ours.contains(interface)).collect()
 }

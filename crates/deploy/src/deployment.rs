@@ -136,12 +136,17 @@ impl Deployment<'_> {
             words.push(assignment("ANSIBLE_STRATEGY", "mitogen_linear".into()));
         }
         words.push(self.ansible.playbook.clone().into());
-        words.extend(["--inventory", "inventory.yaml", "site.yaml"].map(OsString::from));
+        // Whoever enters a namespace starts in its root folder, so every path is absolute.
+        words.extend([
+            "--inventory".into(),
+            folder.join("inventory.yaml").into(),
+            folder.join("site.yaml").into(),
+        ]);
         if restart {
             words.extend(["--extra-vars", r#"{"restart_daemons": true}"#].map(OsString::from));
         }
         let limit = Duration::from_secs_f64(self.scaled(300.0, 3600.0));
-        Command::new_from(words).folder(folder).deadline(limit)
+        Command::new_from(words).deadline(limit)
     }
 }
 

@@ -12,6 +12,8 @@
 
 mod access;
 mod error;
+#[cfg(test)]
+mod fault_tests;
 mod memory;
 mod session;
 mod start;

@@ -1,5 +1,7 @@
 //! What holds for the suites that are built into the program.
 
+#![expect(clippy::panic, reason = "a test that panics says why it failed")]
+
 use std::collections::HashSet;
 
 use ai_how_harness::{Suites, suite::Suite};

@@ -220,6 +220,10 @@ impl Build<'_> {
         for shared in ["etc/hostname", "etc/fstab", "etc/resolv.conf"] {
             file::remove_file(&root.join(shared))?;
         }
+        // Two machines with one host key are one machine to whoever trusts it.
+        for name in names(&root.join("etc/ssh"))?.filter(|name| name.starts_with("ssh_host_")) {
+            file::remove_file(&root.join("etc/ssh").join(name))?;
+        }
         // Telling systemd that /etc and /var are as new as /usr spares it a round of updates.
         put(&root.join("etc/.updated"), b"")?;
         put(&root.join("var/.updated"), b"")
@@ -334,7 +338,10 @@ fn link(source: &Path, target: &Path) -> Result<(), Error> {
 
 /// The `*.wants` folders of a unit folder.
 fn wants(units: &Path) -> Result<Vec<PathBuf>, Error> {
-    let entries = fs::read_dir(units).map_err(file::Error::new("read", units))?;
-    let folders = entries.flatten().map(|entry| entry.path());
-    Ok(folders.filter(|path| path.extension().is_some_and(|extension| extension == "wants")).collect())
+    Ok(names(units)?.filter(|name| name.ends_with(".wants")).map(|name| units.join(name)).collect())
+}
+
+fn names(folder: &Path) -> Result<impl Iterator<Item = String>, Error> {
+    let entries = fs::read_dir(folder).map_err(file::Error::new("read", folder))?;
+    Ok(entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()))
 }

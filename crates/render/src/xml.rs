@@ -1,10 +1,10 @@
-//! Domain and network XML, from the templates beside this crate. Everything that comes from a config file is escaped by
-//! the template engine, and an undefined name is an error.
+//! Domain and network XML, from the templates beside this crate. Everything that comes from a config file is escaped,
+//! and an undefined name is an error.
 
 use std::net::Ipv4Addr;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use minijinja::{Environment, UndefinedBehavior, Value, context, value::Serde};
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context, value::Serde};
 use plan::model::{NetworkPlan, NodePlan, Plan};
 use serde::{Deserialize, Serialize};
 
@@ -134,10 +134,33 @@ pub fn command_line(node: &NodePlan, machine: &Machine) -> String {
 fn render(name: &str, template: &str, context: Value, object: &str) -> Result<String, Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    // The name ends in `.xml`, which turns escaping on.
+    // The engine's own escaping is for HTML pages and turns every `/` into an entity.
+    environment.set_formatter(|out, _, value| match value.as_str() {
+        Some(text) => Ok(out.write_str(&escape(text))?),
+        None if value.is_undefined() => Err(ErrorKind::UndefinedError.into()),
+        None => Ok(write!(out, "{value}")?),
+    });
     environment
         .render_named_str(name, template, context)
         .map_err(|source| Error { object: object.to_owned(), source })
+}
+
+/// Text as it may stand between tags and in quotes. What XML cannot say at all is left out.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&apos;"),
+            '\t' | '\n' | '\r' => out.push(' '),
+            c if c.is_control() => {}
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -180,6 +203,12 @@ mod tests {
         let xml = domain(&cluster.nodes[0], &machine(Accelerator::Kvm), &mark()).unwrap();
         assert!(xml.contains(r#"<domain type="kvm">"#) && xml.contains("host-passthrough"), "{xml}");
         assert!(!xml.contains("tb-cache"), "{xml}");
+    }
+
+    #[test]
+    fn a_name_the_template_does_not_know_is_an_error() {
+        let error = render("x.xml", "<a>{{ nodes }}</a>", context! {}, "x").unwrap_err();
+        assert!(error.to_string().contains("the XML of x"), "{error}");
     }
 
     #[test]

@@ -42,6 +42,6 @@ pub fn enter_words(pid: i32) -> Vec<OsString> {
     if !host::is_root() {
         words.extend(["--user".into(), "--preserve-credentials".into()]);
     }
-    words.extend(["--net".into(), "--mount".into(), "--pid".into(), "--wdns=.".into(), "--".into()]);
+    words.extend(["--net".into(), "--mount".into(), "--pid".into(), "--".into()]);
     words
 }

@@ -1,0 +1,233 @@
+//! Starting and destroying over a hypervisor that fails at every call in turn: the next start converges, destroy leaves
+//! nothing, and strangers stay as they are.
+
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+
+use config::model::{Cluster, ClusterKind, Image as ImageName, Interface, Lab, Network, Node, Partition, Role, Slurm};
+use events::Silent;
+use image::{Image, Manifest};
+use lab::{
+    Domain, DomainState, Folder, Hypervisor, HypervisorError, Network as LabNetwork, Observed,
+    accelerator::Verdict, fake::Fake,
+};
+use plan::Plan;
+use render::{Accelerator, Mark};
+use system::{cancel::Cancel, clock, process::Command};
+
+use crate::{Error, Place, Session, Site, Start};
+
+fn plan() -> Plan {
+    let node = |name: &str, role, last: u8| Node {
+        name: name.into(),
+        domain: format!("hpc-{name}"),
+        role,
+        cpus: 1,
+        memory_mib: 64,
+        disk_gib: 2,
+        image: ImageName::Built("debian-13".into()),
+        interfaces: vec![Interface { network: "lan".into(), address: [10, 9, 8, last].into() }],
+        auto_start: true,
+    };
+    plan::plan(&Lab {
+        name: "lab".into(),
+        description: String::new(),
+        clusters: vec![Cluster {
+            key: "hpc".into(),
+            name: "hpc".into(),
+            kind: ClusterKind::Slurm(Slurm {
+                partitions: vec![Partition { name: "p".into(), nodes: vec!["compute-01".into()], max_time: "1".into() }],
+                default_partition: "p".into(),
+            }),
+            networks: vec![Network {
+                name: "lan".into(),
+                subnet: "10.9.8.0/24".parse().unwrap(),
+                gateway: [10, 9, 8, 1].into(),
+                bridge: None,
+                domain: "hpc.internal".into(),
+            }],
+            nodes: vec![node("controller", Role::Controller, 10), node("compute-01", Role::Compute, 11)],
+        }],
+    })
+}
+
+/// An image of nothing: enough for qemu-img to put an overlay on.
+fn images(folder: &Path) -> BTreeMap<String, Image> {
+    let make = Command::new("qemu-img").args(["create", "-q", "-f", "qcow2"]);
+    make.arg(folder.join("disk.qcow2")).arg("1G").run().unwrap();
+    let manifest = Manifest {
+        name: "debian-13".into(),
+        hash: "0".into(),
+        built: clock::now(),
+        seconds: 0.0,
+        kernel: String::new(),
+        packages: Vec::new(),
+    };
+    BTreeMap::from([("debian-13".into(), Image { folder: folder.to_owned(), manifest })])
+}
+
+/// The same fake behind several sessions.
+#[derive(Debug)]
+struct Shared(Arc<Fake>);
+
+impl Hypervisor for Shared {
+    fn observe(&self) -> Result<Observed, HypervisorError> {
+        self.0.observe()
+    }
+    fn create_network(&self, name: &str, xml: &str) -> Result<(), HypervisorError> {
+        self.0.create_network(name, xml)
+    }
+    fn destroy_network(&self, name: &str) -> Result<(), HypervisorError> {
+        self.0.destroy_network(name)
+    }
+    fn create_domain(&self, name: &str, xml: &str) -> Result<(), HypervisorError> {
+        self.0.create_domain(name, xml)
+    }
+    fn shutdown_domain(&self, name: &str) -> Result<(), HypervisorError> {
+        self.0.shutdown_domain(name)
+    }
+    fn destroy_domain(&self, name: &str) -> Result<(), HypervisorError> {
+        self.0.destroy_domain(name)
+    }
+}
+
+struct Bench {
+    folder: tempfile::TempDir,
+    site: Site,
+    fake: Arc<Fake>,
+    images: BTreeMap<String, Image>,
+    verdict: Verdict,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let site = Site {
+            place: Place::System,
+            folder: Folder::new(folder.path(), "lab-00000000"),
+            cache: folder.path().join("cache"),
+        };
+        let images = images(folder.path());
+        let verdict = Verdict::assumed(Accelerator::Tcg, 1.0);
+        Self { folder, site, fake: Arc::new(Fake::new()), images, verdict }
+    }
+
+    fn session(&self) -> Session {
+        Session::with(self.site.clone(), Box::new(Shared(Arc::clone(&self.fake))))
+    }
+
+    fn start(&self, plan: &Plan) -> Result<(), Error> {
+        self.site.folder.create()?;
+        let start = Start { plan, images: &self.images, verdict: &self.verdict, record: None };
+        self.session().start(&start, &Silent, &Cancel::new())
+    }
+
+    fn ours(&self) -> usize {
+        let observed = self.fake.observe().unwrap();
+        let ours = |mark: &Option<Mark>| mark.as_ref().is_some_and(|mark| mark.lab == "lab-00000000");
+        observed.domains.iter().filter(|domain| ours(&domain.mark)).count()
+            + observed.networks.iter().filter(|network| ours(&network.mark)).count()
+    }
+}
+
+#[test]
+fn a_start_that_failed_at_any_call_is_completed_by_the_next_one() {
+    let plan = plan();
+    let mut call = 0;
+    loop {
+        let bench = Bench::new();
+        bench.fake.fail_at(Some(call));
+        let first = bench.start(&plan);
+        let reached = bench.fake.calls() > call;
+        bench.fake.fail_at(None);
+        bench.start(&plan).unwrap();
+        assert_eq!(bench.ours(), 3, "after a fault at call {call}");
+        if !reached {
+            first.unwrap();
+            assert!(call >= 4, "only {call} calls were ever made");
+            break;
+        }
+        assert!(first.is_err(), "the fault at call {call} went unnoticed");
+        call += 1;
+    }
+}
+
+#[test]
+fn a_second_start_changes_nothing() {
+    let (bench, plan) = (Bench::new(), plan());
+    bench.start(&plan).unwrap();
+    let before = bench.fake.observe().unwrap();
+    bench.fake.fail_at(None);
+    bench.start(&plan).unwrap();
+    assert_eq!(bench.fake.observe().unwrap(), before);
+}
+
+#[test]
+fn a_destroy_that_failed_at_any_call_is_completed_by_the_next_one() {
+    let plan = plan();
+    let mut call = 0;
+    loop {
+        let bench = Bench::new();
+        bench.start(&plan).unwrap();
+        bench.fake.fail_at(Some(call));
+        let first = bench.session().destroy();
+        let reached = bench.fake.calls() > call;
+        bench.fake.fail_at(None);
+        bench.session().destroy().unwrap();
+        assert_eq!(bench.ours(), 0, "after a fault at call {call}");
+        assert!(!bench.site.folder.path().exists());
+        if !reached {
+            first.unwrap();
+            break;
+        }
+        call += 1;
+    }
+    assert!(call >= 4, "only {call} calls were ever made");
+}
+
+#[test]
+fn strangers_are_named_and_never_touched() {
+    let plan = plan();
+    let other = Mark { lab: "other-lab".into(), cluster: "hpc".into(), plan: "p".into(), generation: 1 };
+    for mark in [None, Some(other)] {
+        let bench = Bench::new();
+        let domain = Domain { name: "hpc-compute-01".into(), state: DomainState::Running, mark: mark.clone() };
+        let network = LabNetwork { name: "hpc-network".into(), active: true, mark };
+        bench.fake.plant(domain.clone());
+        bench.fake.plant_network(network.clone());
+        let error = bench.start(&plan).unwrap_err().to_string();
+        assert!(error.contains("domain `hpc-compute-01` exists and was not made by this lab"), "{error}");
+        bench.session().destroy().unwrap();
+        let observed = bench.fake.observe().unwrap();
+        assert_eq!((observed.domains, observed.networks), (vec![domain], vec![network]));
+    }
+}
+
+#[test]
+fn a_changed_file_does_not_change_what_runs() {
+    let (bench, plan) = (Bench::new(), plan());
+    bench.start(&plan).unwrap();
+    let changed = Plan { id: "another".into(), ..plan };
+    let error = bench.start(&changed).unwrap_err();
+    assert!(matches!(error, Error::Changed { .. }), "{error}");
+    assert_eq!(bench.ours(), 3);
+}
+
+#[test]
+fn a_disk_that_exists_is_kept() {
+    let (bench, plan) = (Bench::new(), plan());
+    bench.start(&plan).unwrap();
+    let disk = bench.site.folder.path().join("disks/hpc-controller.qcow2");
+    let before = fs::metadata(&disk).unwrap().modified().unwrap();
+    bench.fake.destroy_domain("hpc-controller").unwrap();
+    bench.start(&plan).unwrap();
+    assert_eq!(fs::metadata(&disk).unwrap().modified().unwrap(), before);
+}
+
+#[test]
+fn an_image_in_the_plan_that_nobody_builds_is_named() {
+    let (bench, mut plan) = (Bench::new(), plan());
+    plan.clusters[0].nodes[0].image = ImageName::File("/a/disk.qcow2".into());
+    let store = image::Store::new(bench.folder.path());
+    let found = crate::images(&plan, &store, &image::Options::default(), &Silent, &Cancel::new());
+    assert!(found.unwrap_err().to_string().contains("/a/disk.qcow2"));
+}
