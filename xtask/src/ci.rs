@@ -43,7 +43,9 @@ fn cargo(arguments: &[&str]) -> Result<(), Failure> {
 
 fn docs() -> Result<(), Failure> {
     execute(
-        Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
+        Command::new("cargo")
+            .args(["doc", "--workspace", "--no-deps"])
+            .env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links"),
     )
 }
 

@@ -10,7 +10,7 @@ use ipnet::Ipv4Net;
 use lab::Folder;
 use system::{environment, file, host};
 
-use crate::{exit, failure::Failure, settings::Settings};
+use crate::{exit, failure::Failure, output, settings::Settings};
 
 /// The largest file that is looked at; the loader refuses much smaller ones with a better message.
 const LARGEST: u64 = 64 * 1024 * 1024;
@@ -54,7 +54,7 @@ pub(crate) fn plan(path: &Path, settings: &Settings) -> Result<plan::Plan, Failu
     if let Some(lab) = &document.loaded.lab {
         return Ok(plan::plan(lab));
     }
-    eprint!("{}", document.text(settings));
+    output::words(document.text(settings));
     let errors = document.loaded.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
     let plural = if errors == 1 { "" } else { "s" };
     Err(Failure::new(exit::CONFIG, format!("{} has {errors} error{plural}", path.display())))

@@ -2,14 +2,13 @@
 //!
 //! Data goes to stdout, words to stderr. Every command ends with one of the statuses in [`exit`].
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this room and `report` speak to the user")]
-
 pub mod cli;
 mod commands;
 mod document;
 pub mod exit;
 mod failure;
 mod measure;
+mod output;
 mod run;
 mod settings;
 

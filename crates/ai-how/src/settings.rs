@@ -11,7 +11,7 @@ use report::terminal::{Facts, Verbosity};
 use sha2::{Digest, Sha256};
 use system::environment;
 
-use crate::{cli, failure::Failure};
+use crate::{cli, failure::Failure, output};
 
 /// What holds for the whole command.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ impl Settings {
         let message = failure.message();
         if !message.is_empty() {
             let label = if self.facts.colour { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
-            eprintln!("{label}: {message}");
+            output::words(format_args!("{label}: {message}\n"));
         }
     }
 }

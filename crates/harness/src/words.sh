@@ -46,9 +46,10 @@ slurm_setting() {
   fail "slurmctld tells nothing of $1"
 }
 
-# slurmctld_answers, node_ready NODE: for `eventually`.
+# slurmctld_answers, node_ready NODE, node_idle NODE: for `eventually`.
 slurmctld_answers() { [[ $(scontrol ping 2>&1) == *"is UP"* ]]; }
 node_ready() { [[ $(sinfo -h -N -n "$1" -o %T | sort -u) =~ ^(idle|mixed|allocated)$ ]]; }
+node_idle() { [[ $(sinfo -h -N -n "$1" -o %T | sort -u) == idle ]]; }
 
 # on_node NODE COMMAND...: runs a command on a compute node, as a job.
 on_node() { srun --quiet -J ai-how -w "$1" "${@:2}"; }

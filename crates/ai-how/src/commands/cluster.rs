@@ -13,6 +13,7 @@ use crate::{
     cli::{Cluster, Format, Lab},
     document, exit,
     failure::Failure,
+    output,
     run::{About, Run},
     settings::Settings,
 };
@@ -81,14 +82,14 @@ pub(crate) fn status(lab: &Lab, format: Format, settings: &Settings, cancel: &Ca
     let site = settings.site(&plan.lab, &lab.file, lab.place);
     let nodes = engine::status(&site, &plan, cancel)?;
     match format {
-        Format::Json => println!("{:#}", json(&plan, &site, &nodes)),
+        Format::Json => output::data(format_args!("{:#}\n", json(&plan, &site, &nodes)))?,
         Format::Text => {
-            println!("lab {}", site.folder.id());
+            output::data(format_args!("lab {}\n", site.folder.id()))?;
             let width = nodes.iter().map(|node| node.node.len()).max().unwrap_or(0);
             for node in &nodes {
                 let address = plan.find(&node.domain).map(|found| found.address().to_string()).unwrap_or_default();
                 let ready = if node.ready { "ready" } else { "" };
-                println!("  {:width$}  {address:15}  {:8} {ready}", node.node, node.state);
+                output::data(format_args!("  {:width$}  {address:15}  {:8} {ready}\n", node.node, node.state))?;
             }
         }
     }
@@ -112,7 +113,7 @@ fn json(plan: &Plan, site: &Site, nodes: &[NodeStatus]) -> serde_json::Value {
         .collect();
     serde_json::json!({
         "lab": site.folder.id(),
-        "folder": site.folder.path(),
+        "folder": site.folder.path().display().to_string(),
         "plan": plan.id,
         "started_plan": running,
         "nodes": nodes,
@@ -124,7 +125,7 @@ fn stop(lab: &Lab, format: Format, settings: &Settings, cancel: &Cancel) -> Resu
     let site = settings.site(&plan.lab, &lab.file, lab.place);
     let _lock = lock(&site)?;
     let Some(session) = site.find(cancel)? else {
-        eprintln!("the lab {} does not run", site.folder.id());
+        output::words(format_args!("the lab {} does not run\n", site.folder.id()));
         return Ok(exit::OK);
     };
     let verdict = accelerator::probe(&settings.cache, cancel)?;
@@ -143,6 +144,6 @@ pub(crate) fn destroy(lab: &Lab, settings: &Settings, cancel: &Cancel) -> Result
     let site = settings.site(&plan.lab, &lab.file, lab.place);
     let _lock = lock(&site)?;
     site.destroy(cancel)?;
-    eprintln!("nothing is left of the lab {}", site.folder.id());
+    output::words(format_args!("nothing is left of the lab {}\n", site.folder.id()));
     Ok(exit::OK)
 }

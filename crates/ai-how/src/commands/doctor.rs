@@ -12,7 +12,7 @@ use system::{
     process::Command,
 };
 
-use crate::{cli::Format, exit, failure::Failure, settings::Settings};
+use crate::{cli::Format, exit, failure::Failure, output, settings::Settings};
 
 /// Memory that the default lab takes, MiB.
 const WANTED_MEMORY_MIB: u64 = 4096;
@@ -72,24 +72,30 @@ pub(crate) fn run(format: Format, settings: &Settings, cancel: &Cancel) -> Resul
         disk("disk for labs", &settings.state),
     ];
     match format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&findings).map_err(Failure::environment)?),
-        Format::Text => findings.iter().for_each(|finding| print(finding, settings.facts.colour)),
+        Format::Json => {
+            let findings = serde_json::to_string_pretty(&findings).map_err(Failure::environment)?;
+            output::data(format_args!("{findings}\n"))?;
+        }
+        Format::Text => {
+            findings.iter().try_for_each(|finding| print(finding, settings.facts.colour))?;
+        }
     }
     let able = findings.iter().all(|finding| finding.state != State::Bad);
     Ok(if able { exit::OK } else { exit::ENVIRONMENT })
 }
 
-fn print(finding: &Finding, colour: bool) {
+fn print(finding: &Finding, colour: bool) -> Result<(), Failure> {
     let (word, code) = match finding.state {
         State::Good => ("ok  ", 32),
         State::Fair => ("fair", 33),
         State::Bad => ("bad ", 31),
     };
     let word = if colour { format!("\u{1b}[{code}m{word}\u{1b}[0m") } else { word.to_owned() };
-    println!("{word}  {:18}  {}", finding.name, finding.found);
-    if !finding.mend.is_empty() {
-        println!("{:26}mend: {}", "", finding.mend);
+    output::data(format_args!("{word}  {:18}  {}\n", finding.name, finding.found))?;
+    if finding.mend.is_empty() {
+        return Ok(());
     }
+    output::data(format_args!("{:26}mend: {}\n", "", finding.mend))
 }
 
 /// Makes a set of namespaces as a lab has them, rather than asking settings that may not be the whole truth.

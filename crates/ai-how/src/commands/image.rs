@@ -1,7 +1,5 @@
 //! `ai-how image`: build, list, remove.
 
-use std::io::{Write, stderr};
-
 use events::{EventKind, Sink};
 use image::{Recipe, Store};
 use lab::Folder;
@@ -11,6 +9,7 @@ use crate::{
     cli::{Format, Image},
     exit,
     failure::Failure,
+    output,
     settings::Settings,
 };
 
@@ -40,8 +39,9 @@ fn build(
     progress.clear();
     let image = image?;
     let what = if found { "was there already".to_owned() } else { format!("built in {:.0} s", progress.watch.seconds()) };
-    eprintln!("{name} {what}: {} packages, {} MiB", image.manifest.packages.len(), image.size_mib());
-    println!("{}", image.folder.display());
+    let packages = image.manifest.packages.len();
+    output::words(format_args!("{name} {what}: {packages} packages, {} MiB\n", image.size_mib()));
+    output::data(format_args!("{}\n", image.folder.display()))?;
     Ok(exit::OK)
 }
 
@@ -54,7 +54,7 @@ struct Progress {
 impl Progress {
     fn clear(&self) {
         if self.live {
-            eprint!("\r\u{1b}[2K");
+            output::words("\r\u{1b}[2K");
         }
     }
 }
@@ -68,11 +68,9 @@ impl Sink for Progress {
         };
         if self.live {
             let line: String = message.chars().take(70).collect();
-            eprint!("\r\u{1b}[2K{subject} {:5.1} s  {line}", self.watch.seconds());
-            // A progress line that is late does no harm.
-            let _ = stderr().flush();
+            output::words(format_args!("\r\u{1b}[2K{subject} {:5.1} s  {line}", self.watch.seconds()));
         } else {
-            eprintln!("{subject} {:5.1} s  {message}", self.watch.seconds());
+            output::words(format_args!("{subject} {:5.1} s  {message}\n", self.watch.seconds()));
         }
     }
 }
@@ -94,19 +92,23 @@ fn list(store: &Store, format: Format) -> Result<u8, Failure> {
                         "built": image.manifest.built,
                         "kernel": image.manifest.kernel,
                         "size_mib": image.size_mib(),
-                        "folder": image.folder,
+                        "folder": image.folder.display().to_string(),
                     })
                 })
                 .collect();
-            println!("{:#}", serde_json::Value::Array(entries));
+            output::data(format_args!("{:#}\n", serde_json::Value::Array(entries)))?;
         }
-        Format::Text if images.is_empty() => eprintln!("there are no images; the first start builds what it needs"),
+        Format::Text if images.is_empty() => {
+            output::words("there are no images; the first start builds what it needs\n");
+        }
         Format::Text => {
             for image in &images {
                 let manifest = &image.manifest;
                 let note = if current(image) { "" } else { "  (older recipe)" };
                 let built = manifest.built.strftime("%Y-%m-%d %H:%M");
-                println!("{}-{}  {built}  {:5} MiB  {}{note}", manifest.name, manifest.hash, image.size_mib(), manifest.kernel);
+                let (name, hash, kernel) = (&manifest.name, &manifest.hash, &manifest.kernel);
+                let size = image.size_mib();
+                output::data(format_args!("{name}-{hash}  {built}  {size:5} MiB  {kernel}{note}\n"))?;
             }
         }
     }
@@ -120,7 +122,7 @@ fn remove(store: &Store, name: &str, settings: &Settings) -> Result<u8, Failure>
         labs.iter().filter(|lab| lab.has_disks()).find(|lab| uses(lab, &disk)).map(|lab| format!("the lab {}", lab.id()))
     };
     for image in store.remove(name, user)? {
-        println!("removed {}", image.folder.display());
+        output::data(format_args!("removed {}\n", image.folder.display()))?;
     }
     Ok(exit::OK)
 }

@@ -11,6 +11,7 @@ use crate::{
     cli::{self, Console, Ssh},
     document, exit,
     failure::Failure,
+    output,
     settings::Settings,
 };
 
@@ -24,14 +25,14 @@ pub(crate) fn ssh(arguments: &Ssh, settings: &Settings, cancel: &Cancel) -> Resu
 
 pub(crate) fn console(arguments: &Console, settings: &Settings, _: &Cancel) -> Result<u8, Failure> {
     let (site, node) = find(&arguments.file, arguments.place, &arguments.node, settings)?;
-    eprintln!("{}: press Enter for a shell, Ctrl-] to detach", node.label);
+    output::words(format_args!("{}: press Enter for a shell, Ctrl-] to detach\n", node.label));
     let end = console::attach(&site.folder.sockets(), &node.domain, &node.label)
         .map_err(|error| Failure::new(exit::FAILED, error))?;
     let words = match end {
         End::Detached => "detached",
         End::Off => "is off",
     };
-    eprintln!("\n{} {words}", node.label);
+    output::words(format_args!("\n{} {words}\n", node.label));
     Ok(exit::OK)
 }
 

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use crate::{exit, failure::Failure};
+use crate::{exit, failure::Failure, output};
 
 pub(crate) fn run(folder: &Path) -> Result<u8, Failure> {
     let artifacts = report::replay::write_artifacts(folder).map_err(|error| Failure::new(exit::USAGE, error))?;
-    println!("{}", artifacts.report.display());
-    println!("{}", artifacts.junit.display());
+    output::data(format_args!("{}\n{}\n", artifacts.report.display(), artifacts.junit.display()))?;
     Ok(exit::OK)
 }

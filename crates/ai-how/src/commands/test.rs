@@ -1,6 +1,6 @@
 //! `ai-how test`: the standard test framework. Each verb is a part of `e2e`, usable alone on a lab that runs.
 
-use std::io::{BufRead, stderr, stdin, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal, stdin};
 use std::time::Duration;
 
 use engine::{Session, Site};
@@ -20,7 +20,7 @@ use crate::{
     cli::{Format, Lab, Test, TestVerb},
     document, exit,
     failure::Failure,
-    measure,
+    measure, output,
     run::{About, Run},
     settings::Settings,
 };
@@ -76,8 +76,11 @@ impl Command<'_> {
     fn list(&self) -> Result<u8, Failure> {
         let listing = self.suites()?.list();
         match self.arguments.format {
-            Format::Text => print!("{listing}"),
-            Format::Json => println!("{}", serde_json::to_string_pretty(&listing).map_err(Failure::environment)?),
+            Format::Text => output::data(listing)?,
+            Format::Json => {
+                let listing = serde_json::to_string_pretty(&listing).map_err(Failure::environment)?;
+                output::data(format_args!("{listing}\n"))?;
+            }
         }
         Ok(exit::OK)
     }
@@ -158,13 +161,14 @@ impl Command<'_> {
     /// Tells how to look at the lab, and waits for Enter.
     fn pause(&self) {
         let file = self.lab.file.display();
-        eprint!("the lab is still up: `ai-how ssh --file {file} NODE` in another terminal; Enter takes it down ");
+        output::words(format_args!(
+            "the lab is still up: `ai-how ssh --file {file} NODE` in another terminal; Enter takes it down "
+        ));
         // Without a terminal to read from there is nobody to wait for.
-        let _ = stderr().flush();
         if stdin().is_terminal() {
             let _ = stdin().lock().read_line(&mut String::new());
         }
-        eprintln!();
+        output::words("\n");
     }
 
     fn end(
@@ -177,7 +181,8 @@ impl Command<'_> {
     ) -> Result<(), Failure> {
         if self.arguments.no_cleanup && !self.cancel.requested() {
             let kept = session.keep();
-            eprintln!("the lab stays up; `ai-how cluster destroy {}` removes it", self.lab.file.display());
+            let file = self.lab.file.display();
+            output::words(format_args!("the lab stays up; `ai-how cluster destroy {file}` removes it\n"));
             return result.and(Ok(kept?));
         }
         run.collect();

@@ -7,6 +7,7 @@ use crate::{
     document::Document,
     exit,
     failure::Failure,
+    output,
     settings::Settings,
 };
 
@@ -15,29 +16,31 @@ pub(crate) fn run(arguments: &Validate, settings: &Settings) -> Result<u8, Failu
     let load = |path| Document::load(path, arguments.strict, settings);
     let documents: Vec<Document> = arguments.files.iter().map(|path| load(path)).collect::<Result<_, _>>()?;
     match arguments.format {
-        DiagnosticFormat::Text => documents.iter().for_each(|document| text(document, settings)),
+        DiagnosticFormat::Text => documents.iter().try_for_each(|document| text(document, settings))?,
         DiagnosticFormat::Json => match documents.as_slice() {
-            [document] => println!("{}", document.report(diagnostic::json::render).trim_end()),
+            [document] => output::data(document.report(diagnostic::json::render))?,
             documents => {
                 let values: Vec<_> = documents.iter().map(|document| document.report(diagnostic::json::value)).collect();
-                println!("{:#}", serde_json::Value::Array(values));
+                output::data(format_args!("{:#}\n", serde_json::Value::Array(values)))?;
             }
         },
         DiagnosticFormat::Github => {
-            documents.iter().for_each(|document| print!("{}", document.report(diagnostic::github::render)));
+            documents.iter().try_for_each(|document| output::data(document.report(diagnostic::github::render)))?;
         }
-        DiagnosticFormat::Sarif => print!("{}", sarif(&documents)),
+        DiagnosticFormat::Sarif => output::data(sarif(&documents))?,
     }
     Ok(if documents.iter().all(|document| document.loaded.is_valid()) { exit::OK } else { exit::FAILED })
 }
 
-fn text(document: &Document, settings: &Settings) {
-    print!("{}", document.text(settings));
+fn text(document: &Document, settings: &Settings) -> Result<(), Failure> {
+    output::data(document.text(settings))?;
     let count = |severity| document.loaded.diagnostics.iter().filter(|found| found.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let verdict = if document.loaded.is_valid() { "valid" } else { "not valid" };
     let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    eprintln!("{}: {verdict}, {}, {}", document.path.display(), counted(errors, "error"), counted(warnings, "warning"));
+    let (file, errors, warnings) = (document.path.display(), counted(errors, "error"), counted(warnings, "warning"));
+    output::words(format_args!("{file}: {verdict}, {errors}, {warnings}\n"));
+    Ok(())
 }
 
 fn sarif(documents: &[Document]) -> String {
