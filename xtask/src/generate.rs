@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::Failure;
+use crate::{Failure, reference};
 
 /// Every such file with its content.
 fn files() -> Vec<(PathBuf, String)> {
-    config::schemas().into_iter().map(|(name, text)| (Path::new("schemas").join(name), text)).collect()
+    let schemas = config::schemas().into_iter().map(|(name, text)| (Path::new("schemas").join(name), text));
+    schemas.chain([(PathBuf::from("docs/cli.md"), reference::page())]).collect()
 }
 
 /// Writes those that are stale; with `check` it names them and fails.

@@ -2,10 +2,12 @@
 #![expect(clippy::disallowed_methods, reason = "this drives cargo and is no part of the program")]
 #![expect(clippy::print_stderr, reason = "so is what it tells the developer")]
 
+mod bench;
 mod ci;
 mod e2e;
 mod generate;
 mod layers;
+mod reference;
 
 use std::io;
 use std::path::Path;
@@ -35,6 +37,8 @@ enum Task {
     Ci,
     /// Check that each crate imports only what stands above it
     Layers,
+    /// Measure how long everything takes and what it costs, and write that as JSON
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
         Task::Gen { check } => generate::run(check),
         Task::Ci => ci::run(),
         Task::Layers => layers::run(),
+        Task::Bench(arguments) => bench::run(&arguments),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

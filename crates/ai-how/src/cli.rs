@@ -2,15 +2,26 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{OsStringValueParser, TypedValueParser},
+};
 
 /// The file a command takes when none is named.
 pub const DEFAULT_FILE: &str = "config/lab.yaml";
 
 /// One YAML file to a running, deployed and proven HPC lab of virtual machines.
 #[derive(Debug, Parser)]
-#[command(name = "ai-how", version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
-#[command(after_help = "Statuses: 0 ok, 1 failed, 2 usage, 3 environment, 4 config, 5 tests, 130 interrupted")]
+#[command(
+    name = "ai-how",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Statuses: 0 ok, 1 failed, 2 usage, 3 environment, 4 config, 5 tests, 130 interrupted"
+)]
 pub struct Cli {
     /// What every command takes.
     #[command(flatten)]
@@ -24,10 +35,10 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 pub struct Global {
     /// Where labs and runs are kept [default: $XDG_STATE_HOME/ai-how]
-    #[arg(long, global = true, value_name = "DIR", env = "AI_HOW_STATE")]
+    #[arg(long, global = true, value_name = "DIR", env = "AI_HOW_STATE", value_parser = folder())]
     pub state: Option<PathBuf>,
     /// Where images are kept [default: $XDG_CACHE_HOME/ai-how]
-    #[arg(long, global = true, value_name = "DIR", env = "AI_HOW_CACHE")]
+    #[arg(long, global = true, value_name = "DIR", env = "AI_HOW_CACHE", value_parser = folder())]
     pub cache: Option<PathBuf>,
     /// Tell more
     #[arg(short, long, global = true)]
@@ -35,6 +46,11 @@ pub struct Global {
     /// Tell failures only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
+}
+
+/// A folder's path; one that is empty is for the reader to judge.
+fn folder() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// How data is written.
@@ -92,6 +108,8 @@ pub enum Command {
         folder: PathBuf,
         /// The cache.
         cache: PathBuf,
+        /// `kvm` or `tcg`.
+        accelerator: String,
     },
 }
 

@@ -42,8 +42,8 @@ impl Document {
     }
 
     /// The findings for a person.
-    pub(crate) fn text(&self, settings: &Settings) -> String {
-        let color = if settings.facts.colour { diagnostic::text::Color::Always } else { diagnostic::text::Color::Never };
+    pub(crate) fn text(&self, colour: bool) -> String {
+        let color = if colour { diagnostic::text::Color::Always } else { diagnostic::text::Color::Never };
         self.report(|report| diagnostic::text::render(report, color))
     }
 }
@@ -54,7 +54,7 @@ pub(crate) fn plan(path: &Path, settings: &Settings) -> Result<plan::Plan, Failu
     if let Some(lab) = &document.loaded.lab {
         return Ok(plan::plan(lab));
     }
-    output::words(document.text(settings));
+    output::words(document.text(settings.facts.colour));
     let errors = document.loaded.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
     let plural = if errors == 1 { "" } else { "s" };
     Err(Failure::new(exit::CONFIG, format!("{} has {errors} error{plural}", path.display())))
@@ -71,7 +71,8 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 fn context(path: &Path, settings: &Settings) -> Context {
     let mut environment = environment::variables();
     let here = environment::current_directory().unwrap_or_default();
-    let folder = fs::canonicalize(path).ok().and_then(|path| path.parent().map(Path::to_owned)).unwrap_or_default();
+    let folder =
+        fs::canonicalize(path).ok().and_then(|path| path.parent().map(Path::to_owned)).unwrap_or_default();
     // The nearest of the ten folders above the file that is a repository, else the file's own.
     let top = folder.ancestors().take(11).find(|folder| folder.join(".git").exists()).unwrap_or(&folder);
     environment.insert("TOT".to_owned(), top.display().to_string());
@@ -92,10 +93,13 @@ fn context(path: &Path, settings: &Settings) -> Context {
 
 /// The host's networks without those of our own labs, which a file's networks are meant to be.
 fn foreign_subnets(settings: &Settings) -> Vec<(String, Ipv4Net)> {
-    let plans = Folder::all(&settings.state).into_iter().filter_map(|folder| {
-        serde_json::from_str::<plan::Plan>(&file::read(&folder.plan()).ok()?).ok()
-    });
-    let ours: Vec<String> =
-        plans.flat_map(|plan| plan.clusters).flat_map(|cluster| cluster.networks).map(|network| network.bridge).collect();
+    let plans = Folder::all(&settings.state)
+        .into_iter()
+        .filter_map(|folder| serde_json::from_str::<plan::Plan>(&file::read(&folder.plan()).ok()?).ok());
+    let ours: Vec<String> = plans
+        .flat_map(|plan| plan.clusters)
+        .flat_map(|cluster| cluster.networks)
+        .map(|network| network.bridge)
+        .collect();
     host::subnets().into_iter().filter(|(interface, _)| !ours.contains(interface)).collect()
 }

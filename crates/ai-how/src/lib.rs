@@ -35,8 +35,10 @@ pub fn run() -> ExitCode {
 
 fn dispatch(command: Command, settings: &Settings) -> Result<u8, Failure> {
     // The keeper has signals of its own: it is the first process of its lab.
-    if let Command::LabKeeper { folder, cache } = &command {
-        return lab::keeper::run(folder, cache).map(|()| exit::OK).map_err(Failure::environment);
+    if let Command::LabKeeper { folder, cache, accelerator } = &command {
+        return lab::keeper::run(folder, cache, accelerator == "kvm")
+            .map(|()| exit::OK)
+            .map_err(Failure::environment);
     }
     let cancel = Cancel::on_signals().map_err(Failure::environment)?;
     match command {

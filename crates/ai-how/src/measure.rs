@@ -12,7 +12,8 @@ pub(crate) fn nodes(plan: &Plan, lab: &Path, sink: &dyn Sink) {
     for (_, node) in plan.nodes() {
         let name = format!("guest={},", node.domain);
         let mut pids = host::processes(|words| {
-            words.iter().any(|word| word.starts_with(&name)) && words.iter().any(|word| word.contains(&folder))
+            words.iter().any(|word| word.starts_with(&name))
+                && words.iter().any(|word| word.contains(&folder))
         });
         let Some(pid) = pids.pop() else { continue };
         let figures = [
@@ -22,7 +23,12 @@ pub(crate) fn nodes(plan: &Plan, lab: &Path, sink: &dyn Sink) {
         for (figure, value, unit) in figures {
             if let Some(value) = value {
                 let node = node.label.clone();
-                sink.emit(EventKind::Measured { figure: figure.to_owned(), node, value, unit: unit.to_owned() });
+                sink.emit(EventKind::Measured {
+                    figure: figure.to_owned(),
+                    node,
+                    value,
+                    unit: unit.to_owned(),
+                });
             }
         }
     }

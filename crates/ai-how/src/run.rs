@@ -15,14 +15,17 @@ use std::{
 use events::{EventKind, FORMAT, Level, Outcome, Phase, Sink};
 use lab::accelerator::Verdict;
 use plan::Plan;
+use render::Accelerator;
 use report::{
     Recorder, Reporter,
     json::JsonLines,
     replay,
     terminal::{self, Options},
 };
-use render::Accelerator;
-use system::{clock::{self, Stopwatch}, file};
+use system::{
+    clock::{self, Stopwatch},
+    file,
+};
 
 use crate::{cli::Format, exit, failure::Failure, settings::Settings};
 
@@ -71,7 +74,11 @@ impl Run {
         run.recorder.emit(EventKind::RunStarted {
             format: FORMAT,
             run: name.clone(),
-            command: std::env::args().skip(1).collect::<Vec<String>>().join(" "),
+            command: std::env::args_os()
+                .skip(1)
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect::<Vec<_>>()
+                .join(" "),
             lab: about.plan.lab.clone(),
             file: about.file.display().to_string(),
             accelerator: about.verdict.accelerator.to_string(),
@@ -95,11 +102,19 @@ impl Run {
     }
 
     /// Does one part of the run and tells how it went.
-    pub(crate) fn phase<T>(&self, phase: Phase, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    pub(crate) fn phase<T>(
+        &self,
+        phase: Phase,
+        work: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         self.recorder.emit(EventKind::PhaseStarted { phase });
         let watch = Stopwatch::start();
         let result = work();
-        self.recorder.emit(EventKind::PhaseFinished { phase, outcome: outcome(&result), seconds: watch.seconds() });
+        self.recorder.emit(EventKind::PhaseFinished {
+            phase,
+            outcome: outcome(&result),
+            seconds: watch.seconds(),
+        });
         result
     }
 
@@ -107,7 +122,8 @@ impl Run {
     pub(crate) fn collect(&self) {
         let lab = &self.lab;
         let consoles = fs::read_dir(lab.join("consoles")).into_iter().flatten().flatten();
-        let copies = consoles.map(|entry| (entry.path(), self.folder.join("consoles").join(entry.file_name())));
+        let copies =
+            consoles.map(|entry| (entry.path(), self.folder.join("consoles").join(entry.file_name())));
         let logs = ["libvirtd.log", "keeper.log"].map(|name| (lab.join(name), self.folder.join(name)));
         for (from, to) in copies.chain(logs) {
             if !from.exists() {
@@ -155,7 +171,8 @@ fn outcome<T>(result: &Result<T, Failure>) -> Outcome {
 fn new_folder(runs: &Path, about: &About<'_>) -> Result<PathBuf, Failure> {
     file::create_folder(runs)?;
     let time = clock::now().strftime("%Y%m%d-%H%M%S").to_string();
-    let lab: String = about.plan.lab.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(32).collect();
+    let lab: String =
+        about.plan.lab.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(32).collect();
     for count in 1.. {
         let more = if count == 1 { String::new() } else { format!("-{count}") };
         let folder = runs.join(format!("{time}-{}-{lab}{more}", about.verb));

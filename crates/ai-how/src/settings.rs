@@ -24,26 +24,28 @@ pub(crate) struct Settings {
     pub(crate) verbosity: Verbosity,
     /// What stderr can do.
     pub(crate) facts: Facts,
+    /// Whether data is written in colour: it may go to a file while words go to a terminal.
+    pub(crate) colour_data: bool,
 }
 
 impl Settings {
     /// From the arguments and the environment.
     pub(crate) fn new(global: &cli::Global) -> Self {
         let tty = std::io::stderr().is_terminal();
-        let absolute = |path: &PathBuf| environment::current_directory().unwrap_or_default().join(path);
+        let colour_wanted = environment::variable("NO_COLOR").is_none();
+        // As everywhere, a variable that is set to nothing counts as unset.
+        let named = |path: &'_ Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
+        let absolute = |path: PathBuf| environment::current_directory().unwrap_or_default().join(path);
         Self {
-            state: global.state.as_ref().map_or_else(environment::state_folder, absolute),
-            cache: global.cache.as_ref().map_or_else(environment::cache_folder, absolute),
+            state: named(&global.state).map_or_else(environment::state_folder, absolute),
+            cache: named(&global.cache).map_or_else(environment::cache_folder, absolute),
             verbosity: match (global.quiet, global.verbose) {
                 (true, _) => Verbosity::Quiet,
                 (_, true) => Verbosity::Verbose,
                 _ => Verbosity::Normal,
             },
-            facts: Facts {
-                tty,
-                ci: environment::variable("CI").is_some(),
-                colour: tty && environment::variable("NO_COLOR").is_none(),
-            },
+            facts: Facts { tty, ci: environment::variable("CI").is_some(), colour: tty && colour_wanted },
+            colour_data: std::io::stdout().is_terminal() && colour_wanted,
         }
     }
 

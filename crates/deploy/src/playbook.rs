@@ -16,8 +16,7 @@ fn write(dir: &Dir<'_>, folder: &Path) -> Result<(), file::Error> {
     for entry in dir.entries() {
         let path = folder.join(entry.path());
         match entry {
-            // What Python leaves beside a plugin when the playbook is used by hand.
-            DirEntry::Dir(dir) if dir.path().ends_with("__pycache__") => {}
+            DirEntry::Dir(dir) if is_left_behind(dir.path()) => {}
             DirEntry::Dir(dir) => {
                 file::create_folder(&path)?;
                 write(dir, folder)?;
@@ -26,6 +25,11 @@ fn write(dir: &Dir<'_>, folder: &Path) -> Result<(), file::Error> {
         }
     }
     Ok(())
+}
+
+/// What Python and ansible-lint leave in the folder when the playbook is used by hand.
+fn is_left_behind(folder: &Path) -> bool {
+    folder.ends_with("__pycache__") || folder.ends_with(".ansible")
 }
 
 #[cfg(test)]

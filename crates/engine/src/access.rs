@@ -37,7 +37,7 @@ pub(crate) fn public_key(folder: &Folder) -> Result<String, Error> {
 }
 
 /// Writes the configuration and the host keys of all nodes that are ready.
-pub(crate) fn write(folder: &Folder, plan: &Plan, control: PathBuf) -> Result<(), Error> {
+pub(crate) fn write(folder: &Folder, plan: &Plan, control: Option<&str>) -> Result<(), Error> {
     let mut hosts = String::new();
     for (_, node) in plan.nodes() {
         if let Some(ready) = ready::read(&folder.path().join(&node.ready)) {
@@ -48,7 +48,7 @@ pub(crate) fn write(folder: &Folder, plan: &Plan, control: PathBuf) -> Result<()
     let access = SshAccess {
         identity: key(folder).display().to_string(),
         known_hosts: known_hosts(folder).display().to_string(),
-        control: control.display().to_string(),
+        control: control.map(str::to_owned),
     };
     Ok(file::write(&config_file(folder), render::ssh_config(plan, &access).as_bytes())?)
 }

@@ -73,7 +73,11 @@ pub enum Error {
     #[error("interrupted")]
     Interrupted,
     /// The host's libvirt cannot open the lab's files.
-    #[error("{source}. QEMU must be able to read {}: set AI_HOW_STATE to a folder that others may enter", folder.display())]
+    #[error(
+        "the host's QEMU must be able to read {}, the images and what lies above both: set AI_HOW_STATE and AI_HOW_CACHE \
+         to folders that others may enter",
+        folder.display()
+    )]
     Unreadable {
         /// The lab's folder.
         folder: PathBuf,

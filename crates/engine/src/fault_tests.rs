@@ -3,7 +3,9 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
-use config::model::{Cluster, ClusterKind, Image as ImageName, Interface, Lab, Network, Node, Partition, Role, Slurm};
+use config::model::{
+    Cluster, ClusterKind, Image as ImageName, Interface, Lab, Network, Node, Partition, Role, Slurm,
+};
 use events::Silent;
 use image::{Image, Manifest};
 use lab::{
@@ -35,7 +37,11 @@ fn plan() -> Plan {
             key: "hpc".into(),
             name: "hpc".into(),
             kind: ClusterKind::Slurm(Slurm {
-                partitions: vec![Partition { name: "p".into(), nodes: vec!["compute-01".into()], max_time: "1".into() }],
+                partitions: vec![Partition {
+                    name: "p".into(),
+                    nodes: vec!["compute-01".into()],
+                    max_time: "1".into(),
+                }],
                 default_partition: "p".into(),
             }),
             networks: vec![Network {
@@ -190,7 +196,8 @@ fn strangers_are_named_and_never_touched() {
     let other = Mark { lab: "other-lab".into(), cluster: "hpc".into(), plan: "p".into(), generation: 1 };
     for mark in [None, Some(other)] {
         let bench = Bench::new();
-        let domain = Domain { name: "hpc-compute-01".into(), state: DomainState::Running, mark: mark.clone() };
+        let domain =
+            Domain { name: "hpc-compute-01".into(), state: DomainState::Running, mark: mark.clone() };
         let network = LabNetwork { name: "hpc-network".into(), active: true, mark };
         bench.fake.plant(domain.clone());
         bench.fake.plant_network(network.clone());

@@ -21,13 +21,16 @@ pub(crate) fn reserve(site: &Site, node: &str, memory_mib: u64) -> Result<Lock, 
     let state = site.folder.path().parent().and_then(std::path::Path::parent).unwrap_or(site.folder.path());
     let path = state.join("memory.lock");
     let lock = Lock::wait(&path).map_err(file::Error::new("lock", path))?;
-    check(node, memory_mib)?;
+    check(node, [memory_mib])?;
     Ok(lock)
 }
 
 /// Checks without promising anything: so that a lab that cannot fit says so before its first node starts.
-pub(crate) fn check(node: &str, memory_mib: u64) -> Result<(), Error> {
-    let needed_mib = memory_mib + OVERHEAD_MIB;
+pub(crate) fn check(node: &str, memory_mib: impl IntoIterator<Item = u64>) -> Result<(), Error> {
+    let needed_mib: u64 = memory_mib.into_iter().map(|memory_mib| memory_mib + OVERHEAD_MIB).sum();
+    if needed_mib == 0 {
+        return Ok(());
+    }
     let available_mib = host::available_memory_mib().saturating_sub(promised_mib() + RESERVE_MIB);
     if needed_mib <= available_mib {
         return Ok(());
@@ -38,7 +41,8 @@ pub(crate) fn check(node: &str, memory_mib: u64) -> Result<(), Error> {
 /// What the guests that run may still take.
 fn promised_mib() -> u64 {
     let mut promised = 0;
-    for pid in host::processes(|words| words.first().is_some_and(|program| program.contains("qemu-system-"))) {
+    for pid in host::processes(|words| words.first().is_some_and(|program| program.contains("qemu-system-")))
+    {
         let size = host::command_line(pid).as_deref().and_then(guest_mib).unwrap_or(0);
         promised += size.saturating_sub(host::resident_memory_mib(pid).unwrap_or(0));
     }
@@ -77,8 +81,11 @@ mod tests {
 
     #[test]
     fn more_than_the_host_has_is_refused_with_both_numbers() {
-        let error = check("big", host::memory_mib() * 2).unwrap_err();
-        assert!(error.to_string().contains(&format!("needs {} MiB", host::memory_mib() * 2 + OVERHEAD_MIB)), "{error}");
-        check("small", 1).unwrap();
+        let error = check("big", [host::memory_mib() * 2]).unwrap_err();
+        assert!(
+            error.to_string().contains(&format!("needs {} MiB", host::memory_mib() * 2 + OVERHEAD_MIB)),
+            "{error}"
+        );
+        check("small", [1]).unwrap();
     }
 }

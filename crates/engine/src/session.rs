@@ -1,13 +1,14 @@
 //! Where a lab lives and the connection to it.
 
+#[cfg(feature = "libvirt")]
+use std::time::Duration;
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use guest::Ssh;
-use lab::{DomainState, Folder, Hypervisor, Lease, Private, keeper};
+use lab::{DomainState, Folder, Hypervisor, Lease, Private, accelerator::Verdict, keeper};
 use plan::Plan;
 use system::{cancel::Cancel, file};
 
@@ -67,15 +68,19 @@ impl Site {
     ///
     /// # Errors
     /// The lab does not come up, or its libvirt does not answer.
-    pub fn open(&self, throw_away: bool, cancel: &Cancel) -> Result<Session, Error> {
+    pub fn open(&self, verdict: &Verdict, throw_away: bool, cancel: &Cancel) -> Result<Session, Error> {
         self.folder.create()?;
         match self.place {
-            Place::System => self.connect(None, None, cancel),
+            Place::System => {
+                self.folder.let_through()?;
+                self.connect(None, None, cancel)
+            }
             Place::Private => match Private::find(&self.folder) {
                 // One that was kept stays kept: a failure of this command is no reason to end it.
                 Some(private) => self.connect(Some(private), None, cancel),
                 None => {
-                    let (private, lease) = Private::start(&self.folder, &self.cache, throw_away, cancel)?;
+                    let (private, lease) =
+                        Private::start(&self.folder, &self.cache, verdict, throw_away, cancel)?;
                     self.connect(Some(private), Some(lease), cancel)
                 }
             },
@@ -83,7 +88,12 @@ impl Site {
     }
 
     #[cfg(feature = "libvirt")]
-    fn connect(&self, private: Option<Private>, lease: Option<Lease>, cancel: &Cancel) -> Result<Session, Error> {
+    fn connect(
+        &self,
+        private: Option<Private>,
+        lease: Option<Lease>,
+        cancel: &Cancel,
+    ) -> Result<Session, Error> {
         let libvirt = match self.place {
             Place::System => lab::Libvirt::open("qemu:///system")?,
             Place::Private => lab::Libvirt::private(&self.folder.sockets(), LIMIT, cancel)?,
@@ -163,12 +173,10 @@ impl Session {
         }
     }
 
-    /// Where OpenSSH keeps its shared connections.
-    pub(crate) fn ssh_control(&self) -> PathBuf {
-        match self.site.place {
-            Place::Private => PathBuf::from(keeper::SSH_CONTROL),
-            Place::System => self.site.folder.sockets(),
-        }
+    /// Where OpenSSH keeps its shared connections, one for each node. They end with a private lab; in the host's libvirt
+    /// nothing would end them, and a handshake with a machine that KVM runs costs little.
+    pub(crate) fn ssh_control(&self) -> Option<&'static str> {
+        (self.site.place == Place::Private).then_some(keeper::SSH_CONTROL)
     }
 
     /// Ends a private lab and everything in it. The host's libvirt stays as it is.

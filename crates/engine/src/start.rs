@@ -57,7 +57,8 @@ pub fn images(
 ) -> Result<BTreeMap<String, Image>, Error> {
     let mut images = BTreeMap::new();
     for (cluster, node) in plan.nodes() {
-        let unsupported = |cluster: &str, why: String| Error::Unsupported { cluster: cluster.to_owned(), why };
+        let unsupported =
+            |cluster: &str, why: String| Error::Unsupported { cluster: cluster.to_owned(), why };
         if cluster.slurm.is_none() {
             let why = format!("its kind is {}, and only slurm clusters can be started", cluster.kind);
             return Err(unsupported(&cluster.name, why));
@@ -99,14 +100,12 @@ impl Session {
             .nodes()
             .filter(|(_, node)| node.auto_start && observed.domain(&node.domain).is_none())
             .collect();
-        memory::check("the lab", missing.iter().map(|(_, node)| node.memory_mib).sum())?;
+        memory::check("the lab", missing.iter().map(|(_, node)| node.memory_mib))?;
 
         let generation = self.next_generation()?;
-        let text = serde_json::to_vec_pretty(start.plan).map_err(|error| Error::File(file::Error {
-            action: "write",
-            path: folder.plan(),
-            source: error.into(),
-        }))?;
+        let text = serde_json::to_vec_pretty(start.plan).map_err(|error| {
+            Error::File(file::Error { action: "write", path: folder.plan(), source: error.into() })
+        })?;
         file::write(&folder.plan(), &text)?;
         let mark = |cluster: &ClusterPlan| Mark {
             lab: folder.id(),
@@ -124,7 +123,8 @@ impl Session {
             }
         }
         let authorized_key = access::public_key(folder)?;
-        let boot = Boot { session: self, start, sink, cancel, slots: Slots::new(slots()), failed: Cancel::new() };
+        let boot =
+            Boot { session: self, start, sink, cancel, slots: Slots::new(slots()), failed: Cancel::new() };
         boot.all(&missing, &mark, &authorized_key)?;
         access::write(folder, start.plan, self.ssh_control())
     }
@@ -135,12 +135,16 @@ impl Session {
         let foreign = |mark: Option<&Mark>| mark.is_none_or(|mark| mark.lab != lab);
         for cluster in &plan.clusters {
             for network in &cluster.networks {
-                if let Some(found) = observed.network(&network.name).filter(|found| foreign(found.mark.as_ref())) {
+                if let Some(found) =
+                    observed.network(&network.name).filter(|found| foreign(found.mark.as_ref()))
+                {
                     return Err(HypervisorError::Foreign { kind: "network", name: found.name.clone() }.into());
                 }
             }
             for node in &cluster.nodes {
-                if let Some(found) = observed.domain(&node.domain).filter(|found| foreign(found.mark.as_ref())) {
+                if let Some(found) =
+                    observed.domain(&node.domain).filter(|found| foreign(found.mark.as_ref()))
+                {
                     return Err(HypervisorError::Foreign { kind: "domain", name: found.name.clone() }.into());
                 }
             }

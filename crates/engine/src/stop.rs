@@ -5,7 +5,11 @@ use std::{thread, time::Duration};
 use config::model::Role;
 use events::{EventKind, Level, NodeState, Sink};
 use plan::Plan;
-use system::{cancel::Cancel, clock::{self, Stopwatch}, host};
+use system::{
+    cancel::Cancel,
+    clock::{self, Stopwatch},
+    host,
+};
 
 use crate::{Error, Place, Session, Site};
 
@@ -20,7 +24,9 @@ impl Session {
     pub fn stop(self, plan: &Plan, slowness: f64, sink: &dyn Sink, cancel: &Cancel) -> Result<(), Error> {
         let limit = SHUTDOWN_LIMIT.mul_f64(slowness);
         for serves in [false, true] {
-            let nodes = plan.nodes().filter(|(_, node)| matches!(node.role, Role::Controller | Role::ControlPlane) == serves);
+            let nodes = plan
+                .nodes()
+                .filter(|(_, node)| matches!(node.role, Role::Controller | Role::ControlPlane) == serves);
             thread::scope(|scope| {
                 let threads: Vec<_> = nodes
                     .map(|(_, node)| {
@@ -51,12 +57,17 @@ impl Session {
         let lab = self.site.folder.id();
         let ours = |session: &Self| {
             let observed = session.hypervisor.observe()?;
-            Ok::<bool, Error>(observed.domain(domain).is_some_and(|found| found.mark.as_ref().is_some_and(|mark| mark.lab == lab)))
+            Ok::<bool, Error>(
+                observed
+                    .domain(domain)
+                    .is_some_and(|found| found.mark.as_ref().is_some_and(|mark| mark.lab == lab)),
+            )
         };
         if !ours(self)? {
             return Ok(());
         }
-        let say = |state| sink.emit(EventKind::NodeState { node: label.to_owned(), state, detail: String::new() });
+        let say =
+            |state| sink.emit(EventKind::NodeState { node: label.to_owned(), state, detail: String::new() });
         say(NodeState::Stopping);
         // The nodes have no session manager that would hear a power button, so systemd is asked itself. Its answer is
         // lost with the connection.

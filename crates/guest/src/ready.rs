@@ -28,7 +28,9 @@ fn parse(text: &str) -> Option<Ready> {
     // A line without its end is still being written.
     let whole = &text[..=text.rfind('\n')?];
     let lines = whole.lines().rev();
-    lines.filter_map(|line| serde_json::from_str::<Ready>(line).ok()).find(|ready| ready.state == "ready" && is_key(&ready.host_key))
+    lines
+        .filter_map(|line| serde_json::from_str::<Ready>(line).ok())
+        .find(|ready| ready.state == "ready" && is_key(&ready.host_key))
 }
 
 /// The guest's word goes into a file that OpenSSH reads, so it must look like a key.
@@ -49,7 +51,8 @@ mod tests {
 
     #[test]
     fn the_last_whole_ready_line_counts() {
-        let text = line("ready", 9.5, KEY) + "noise\n" + &line("ready", 11.0, KEY) + &line("stopping", 99.0, KEY);
+        let text =
+            line("ready", 9.5, KEY) + "noise\n" + &line("ready", 11.0, KEY) + &line("stopping", 99.0, KEY);
         assert_eq!(parse(&text).unwrap().uptime, 11.0);
     }
 
@@ -62,7 +65,11 @@ mod tests {
 
     #[test]
     fn a_key_that_would_add_lines_or_options_is_refused() {
-        for key in ["ssh-ed25519 short", "cert-authority,evil ssh-ed25519 AAAA", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5\\n*"] {
+        for key in [
+            "ssh-ed25519 short",
+            "cert-authority,evil ssh-ed25519 AAAA",
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5\\n*",
+        ] {
             assert_eq!(parse(&line("ready", 1.0, key)), None, "{key}");
         }
     }

@@ -48,7 +48,13 @@ impl Ssh {
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn run(&self, node: &str, script: &str, deadline: Duration, cancel: &Cancel) -> Result<Output, Error> {
+    pub fn run(
+        &self,
+        node: &str,
+        script: &str,
+        deadline: Duration,
+        cancel: &Cancel,
+    ) -> Result<Output, Error> {
         let command = self.command(["-T"]).arg("--").arg(node).arg("exec bash -s");
         let output = command.input(script).deadline(deadline).cancel(cancel).output()?;
         if output.code == UNREACHABLE && output.stdout.is_empty() {

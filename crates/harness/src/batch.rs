@@ -147,6 +147,23 @@ mod tests {
     }
 
     #[test]
+    fn a_hung_step_may_clean_up() {
+        let done = run(&[("trap 'echo cleaned' EXIT; sleep 60", 300), ("echo after", 5000)]);
+        assert_eq!(
+            (&done[0].end, done[0].stdout.as_str()),
+            (&End::TimedOut(Duration::from_millis(300)), "cleaned\n")
+        );
+        assert_eq!(done[1].stdout, "after\n");
+    }
+
+    #[test]
+    fn a_step_that_ignores_the_request_to_end_is_killed() {
+        let done = run(&[("trap '' TERM; while true; do pause 1; done", 300), ("echo after", 5000)]);
+        assert!(matches!(done[0].end, End::TimedOut(_)));
+        assert_eq!(done[1].stdout, "after\n");
+    }
+
+    #[test]
     fn what_a_step_leaves_running_ends_with_it() {
         let done = run(&[("sleep 60 & echo $!", 5000), ("pause 0.1; echo still here", 5000)]);
         // A dead process that nobody has reaped yet has no command line.

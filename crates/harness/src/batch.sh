@@ -6,15 +6,20 @@ attempt() { # INDEX SECONDS SNIPPET
   local code begun=${EPOCHREALTIME/[.,]/}
   mark begin "$1"
   { (set -euo pipefail; eval "$3"); echo $? >&"$answer"; } </dev/null &
-  if ! read -rt "$2" -u "$answer" code; then code=timeout; fi
-  # Whatever the step left behind ends with it.
-  kill -KILL -- "-$!" 2>/dev/null
-  if [[ $code == timeout ]]; then
+  if ! read -rt "$2" -u "$answer" code; then
+    code=timeout
+    # Its traps may clean up; then it must be gone.
+    kill -TERM -- "-$!" 2>/dev/null
+    for _ in {1..50}; do
+      kill -0 -- "-$!" 2>/dev/null || break
+      read -rt 0.1 -u "$quiet"
+    done
     # It may have answered just now.
     read -rt 0.01 -u "$answer" _
-  else
-    wait "$!" 2>/dev/null
   fi
+  # Whatever the step left behind ends with it. What even this cannot end is not waited for.
+  kill -KILL -- "-$!" 2>/dev/null
+  [[ $code == timeout ]] || wait "$!" 2>/dev/null
   mark end "$1" "$code" $((${EPOCHREALTIME/[.,]/} - begun))
 }
 

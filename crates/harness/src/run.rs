@@ -25,7 +25,7 @@ use crate::{
     select::Selection,
     shell::{self, Shell},
     suite::{Check, Need, Suite},
-    variables::{Variables, leads},
+    variables::{Variables, workers},
 };
 
 /// How to run.
@@ -368,9 +368,7 @@ pub(crate) fn lacking(cluster: &ClusterPlan, check: &Check, node: &NodePlan) -> 
     let started = || cluster.nodes.iter().filter(|node| node.auto_start);
     check.needs.iter().find_map(|need| match need {
         Need::TwoNodes if started().count() < 2 => Some("it needs two nodes".to_owned()),
-        Need::TwoComputes if started().filter(|node| !leads(node)).count() < 2 => {
-            Some("it needs two compute nodes".to_owned())
-        }
+        Need::TwoComputes if workers(cluster).count() < 2 => Some("it needs two compute nodes".to_owned()),
         Need::TimeLimitedPartition if !cluster.slurm.as_ref().is_some_and(limits_time) => {
             Some("it needs a partition with a time limit".to_owned())
         }

@@ -50,7 +50,7 @@ pub struct Check {
 pub enum Place {
     /// The controller (the control plane of a Kubernetes cluster).
     Controller,
-    /// The first compute node (worker).
+    /// The first compute node (worker) that jobs get without naming a partition.
     FirstCompute,
     /// Every compute node (worker).
     Compute,
@@ -74,7 +74,7 @@ impl Place {
         let nodes = cluster.nodes.iter();
         match self {
             Self::Controller => nodes.filter(|node| variables::leads(node)).take(1).collect(),
-            Self::FirstCompute => nodes.filter(|node| !variables::leads(node)).take(1).collect(),
+            Self::FirstCompute => variables::workers(cluster).take(1).collect(),
             Self::Compute => nodes.filter(|node| !variables::leads(node)).collect(),
             Self::Each => nodes.collect(),
         }
@@ -86,7 +86,7 @@ impl Place {
 pub enum Need {
     /// At least two nodes that start with the cluster.
     TwoNodes,
-    /// At least two compute nodes that start with the cluster.
+    /// At least two compute nodes that jobs get without naming a partition.
     TwoComputes,
     /// A partition with a time limit.
     TimeLimitedPartition,

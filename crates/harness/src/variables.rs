@@ -9,12 +9,13 @@ use plan::model::{ClusterPlan, NodePlan};
 use system::process::shell_quote;
 
 /// Every plain variable. A `${NAME}` in an expectation names one of these.
-pub(crate) const NAMES: [&str; 20] = [
+pub(crate) const NAMES: [&str; 21] = [
     "CLUSTER_NAME",
     "CONTROLLER",
     "CONTROLLER_ADDRESS",
     "COMPUTE_NODES",
     "FIRST_COMPUTE",
+    "WORKERS",
     "NODES",
     "PARTITIONS",
     "DEFAULT_PARTITION",
@@ -42,6 +43,14 @@ pub(crate) fn leads(node: &NodePlan) -> bool {
     matches!(node.role, Role::Controller | Role::ControlPlane)
 }
 
+/// The compute nodes that jobs get without naming a partition: those of the default partition, or all of them.
+pub(crate) fn workers(cluster: &ClusterPlan) -> impl Iterator<Item = &NodePlan> {
+    let slurm = cluster.slurm.as_ref();
+    let default = slurm.and_then(|slurm| slurm.partitions.iter().find(|p| p.name == slurm.default_partition));
+    let wanted = move |node: &&NodePlan| default.is_none_or(|partition| partition.nodes.contains(&node.name));
+    cluster.nodes.iter().filter(|node| node.auto_start && !leads(node)).filter(wanted)
+}
+
 /// What a snippet on `node` of `cluster` may know.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Variables<'a> {
@@ -65,7 +74,8 @@ impl Variables<'_> {
             "CONTROLLER" => controller.map(|node| node.name.clone()).unwrap_or_default(),
             "CONTROLLER_ADDRESS" => controller.map(|node| node.address().to_string()).unwrap_or_default(),
             "COMPUTE_NODES" => joined(&mut started().filter(|node| !leads(node))),
-            "FIRST_COMPUTE" => joined(&mut started().filter(|node| !leads(node)).take(1)),
+            "FIRST_COMPUTE" => joined(&mut workers(cluster).take(1)),
+            "WORKERS" => joined(&mut workers(cluster)),
             "NODES" => joined(&mut started()),
             "PARTITIONS" => slurm
                 .map(|slurm| slurm.partitions.iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join(" "))

@@ -51,8 +51,14 @@ slurmctld_answers() { [[ $(scontrol ping 2>&1) == *"is UP"* ]]; }
 node_ready() { [[ $(sinfo -h -N -n "$1" -o %T | sort -u) =~ ^(idle|mixed|allocated)$ ]]; }
 node_idle() { [[ $(sinfo -h -N -n "$1" -o %T | sort -u) == idle ]]; }
 
-# on_node NODE COMMAND...: runs a command on a compute node, as a job.
-on_node() { srun --quiet -J ai-how -w "$1" "${@:2}"; }
+# on_node NODE COMMAND...: runs a command on a compute node, as a job in a partition that has the node.
+on_node() {
+  local partition
+  for partition in $PARTITIONS; do
+    [[ " ${PARTITION_NODES[$partition]} " != *" $1 "* ]] || break
+  done
+  srun --quiet -J ai-how -p "$partition" -w "$1" "${@:2}"
+}
 
 # submit OPTIONS...: sbatch in /tmp without output; prints the job's id.
 submit() { sbatch --parsable -J ai-how -D /tmp -o /dev/null "$@"; }

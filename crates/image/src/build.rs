@@ -67,12 +67,13 @@ pub fn build(
         return Err(Error::DiskFull { folder: store.folder().to_owned(), needed_mib: NEEDED_MIB, free_mib });
     }
     let build = Build { recipe, options, sink, cancel, folder: &staging.0 };
-    build.run().map_err(|error| build.explain(error, store.folder()))?;
+    build.run().map_err(|error| build.explain(error))?;
 
     let target = store.folder().join(&id);
     // A folder without a manifest is what an interrupted removal left.
     file::remove_folder(&target)?;
-    fs::rename(staging.0.join("image"), &target).map_err(file::Error::new("move the new image to", &target))?;
+    fs::rename(staging.0.join("image"), &target)
+        .map_err(file::Error::new("move the new image to", &target))?;
     store.find(recipe).ok_or_else(|| Error::io("find the new image")(std::io::ErrorKind::NotFound.into()))
 }
 
@@ -137,12 +138,14 @@ impl Build<'_> {
             kernel,
             packages,
         };
-        let text = serde_json::to_vec_pretty(&manifest).map_err(|error| Error::io("describe it")(error.into()))?;
+        let text =
+            serde_json::to_vec_pretty(&manifest).map_err(|error| Error::io("describe it")(error.into()))?;
         Ok(file::write(&image.join("image.json"), &text)?)
     }
 
     fn say(&self, message: &str) {
-        self.sink.emit(EventKind::Progress { subject: self.recipe.name.to_owned(), message: message.to_owned() });
+        self.sink
+            .emit(EventKind::Progress { subject: self.recipe.name.to_owned(), message: message.to_owned() });
     }
 
     /// The command, in namespaces of its own with the host's network.
@@ -176,10 +179,14 @@ impl Build<'_> {
                 self.say(message);
             }
         });
-        let unreachable = ["Failed to fetch", "Could not resolve", "Could not connect", "does not have a Release file"];
+        let unreachable =
+            ["Failed to fetch", "Could not resolve", "Could not connect", "does not have a Release file"];
         match result {
+            // Much more may follow this, and an error only holds the last words.
+            Err(process::Error::Failed { .. }) if is_out_of_space(&said) => Err(self.disk_full()),
             Err(process::Error::Failed { .. }) if unreachable.iter().any(|words| said.contains(words)) => {
-                let complaints: Vec<&str> = said.lines().filter(|line| line.contains("E: ")).take(4).collect();
+                let complaints: Vec<&str> =
+                    said.lines().filter(|line| line.contains("E: ")).take(4).collect();
                 let said = complaints.iter().map(|line| format!("\n{line}")).collect();
                 Err(Error::Mirror { mirror: self.mirror(), said })
             }
@@ -260,28 +267,33 @@ impl Build<'_> {
             .arg(&raw)
             .arg(DISK);
         self.inside(format).run().map_err(Error::step("make the root file system"))?;
-        let convert = Command::new("qemu-img").args(["convert", "-O", "qcow2"]).arg(&raw).arg(image.join("disk.qcow2"));
+        let convert =
+            Command::new("qemu-img").args(["convert", "-O", "qcow2"]).arg(&raw).arg(image.join("disk.qcow2"));
         convert.deadline(DEADLINE).cancel(self.cancel).run().map_err(Error::step("make the disk"))?;
         Ok(())
     }
 
     /// A program that ran out of space only says so in its own words.
-    fn explain(&self, error: Error, folder: &Path) -> Error {
+    fn explain(&self, error: Error) -> Error {
         let full = match &error {
             Error::File(error) => error.is_full(),
-            Error::Step { source, .. } => {
-                let said = source.to_string();
-                said.contains("No space left on device") || said.contains("Could not allocate block")
-            }
-            Error::Mirror { said, .. } => said.contains("No space left") || said.contains("enough free space"),
+            Error::Step { source, .. } => is_out_of_space(&source.to_string()),
             _ => false,
         };
-        if !full {
-            return error;
-        }
-        let free_mib = host::free_disk_mib(folder).unwrap_or_default();
-        Error::DiskFull { folder: folder.to_owned(), needed_mib: NEEDED_MIB, free_mib }
+        if full { self.disk_full() } else { error }
     }
+
+    fn disk_full(&self) -> Error {
+        let folder = self.folder.parent().unwrap_or(self.folder).to_owned();
+        let free_mib = host::free_disk_mib(&folder).unwrap_or_default();
+        Error::DiskFull { folder, needed_mib: NEEDED_MIB, free_mib }
+    }
+}
+
+fn is_out_of_space(said: &str) -> bool {
+    ["No space left on device", "Disk quota exceeded", "enough free space", "Could not allocate block"]
+        .iter()
+        .any(|words| said.contains(words))
 }
 
 /// The mirror the host's own apt takes Debian's main archive from, if the host is a Debian.
@@ -324,7 +336,8 @@ fn put(path: &Path, content: &[u8]) -> Result<(), Error> {
     }
     fs::write(path, content).map_err(file::Error::new("write", path))?;
     let mode = if content.starts_with(b"#!") { 0o755 } else { 0o644 };
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(file::Error::new("set the mode of", path))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        .map_err(file::Error::new("set the mode of", path))?;
     Ok(())
 }
 

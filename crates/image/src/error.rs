@@ -8,7 +8,7 @@ use system::{file, process};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No recipe has that name.
-    #[error("there is no image named `{name}`; ai-how builds: {known}")]
+    #[error("there is no image named `{name}`; there is: {known}")]
     Unknown {
         /// What was asked for.
         name: String,
@@ -18,8 +18,10 @@ pub enum Error {
     /// The disk is full, or will be.
     #[error(
         "the disk that holds {} is full: an image needs {needed_mib} MiB while it is built and {free_mib} MiB are \
-         free. Free some space, or set AI_HOW_CACHE to a folder on another disk",
-        folder.display()
+         free{}. Free some space, or set AI_HOW_CACHE to a folder on another disk",
+        folder.display(),
+        // Bytes are not all that a disk can run out of.
+        if free_mib < needed_mib { "" } else { ", but a quota or the number of files is used up" }
     )]
     DiskFull {
         /// Where the image would be.

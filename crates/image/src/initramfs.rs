@@ -35,7 +35,8 @@ pub(crate) fn pack(entries: Vec<Entry>) -> io::Result<Vec<u8>> {
 
     let inputs = entries.into_iter().zip(1..).map(|(entry, inode)| {
         let kind = if entry.content.is_some() { ModeFileType::Regular } else { ModeFileType::Directory };
-        let builder = NewcBuilder::new(&entry.path).ino(inode).nlink(1).mode(entry.mode).set_mode_file_type(kind);
+        let builder =
+            NewcBuilder::new(&entry.path).ino(inode).nlink(1).mode(entry.mode).set_mode_file_type(kind);
         let content: Box<dyn ReadSeek> = Box::new(Cursor::new(entry.content.unwrap_or_default()));
         (builder, content)
     });
@@ -49,7 +50,11 @@ mod tests {
     #[test]
     fn what_is_packed_can_be_read_back() {
         let entries = || {
-            vec![Entry::folder("bin"), Entry::file("bin/tool", b"content".to_vec(), 0o755), Entry::folder("dev")]
+            vec![
+                Entry::folder("bin"),
+                Entry::file("bin/tool", b"content".to_vec(), 0o755),
+                Entry::folder("dev"),
+            ]
         };
         let archive = pack(entries()).unwrap();
         assert_eq!(archive, pack(entries()).unwrap());

@@ -34,7 +34,13 @@ pub static RECIPES: &[Recipe] = &[Recipe {
         "kernel/drivers/block/virtio_blk.ko",
     ],
     // Started by the deployment, once they have a configuration; or by nobody here.
-    disabled: &["munge.service", "slurmctld.service", "slurmd.service", "e2scrub_reap.service", "remote-fs.target"],
+    disabled: &[
+        "munge.service",
+        "slurmctld.service",
+        "slurmd.service",
+        "e2scrub_reap.service",
+        "remote-fs.target",
+    ],
     enabled: &[
         ("multi-user.target", "ssh.service"),
         ("multi-user.target", "systemd-networkd.service"),

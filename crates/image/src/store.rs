@@ -98,8 +98,13 @@ impl Store {
     ///
     /// # Errors
     /// There is none of that name, `used_by` names a user of one, or a file cannot be removed.
-    pub fn remove(&self, name: &str, used_by: impl Fn(&Image) -> Option<String>) -> Result<Vec<Image>, Error> {
-        let folder_name = |image: &Image| image.folder.file_name().map(|name| name.to_string_lossy().into_owned());
+    pub fn remove(
+        &self,
+        name: &str,
+        used_by: impl Fn(&Image) -> Option<String>,
+    ) -> Result<Vec<Image>, Error> {
+        let folder_name =
+            |image: &Image| image.folder.file_name().map(|name| name.to_string_lossy().into_owned());
         let images: Vec<Image> = self
             .list()
             .into_iter()
@@ -123,7 +128,12 @@ impl Store {
     }
 
     /// Claims the right to build one image; `None` when a stop was requested while another build had it.
-    pub(crate) fn claim(&self, id: &str, cancel: &Cancel, on_wait: impl FnOnce()) -> Result<Option<Lock>, Error> {
+    pub(crate) fn claim(
+        &self,
+        id: &str,
+        cancel: &Cancel,
+        on_wait: impl FnOnce(),
+    ) -> Result<Option<Lock>, Error> {
         file::create_folder(&self.folder)?;
         Ok(Lock::take(&self.folder.join(format!(".{id}.lock")), cancel, on_wait)?)
     }

@@ -107,7 +107,9 @@ fn read(path: &Path) -> Option<Verdict> {
 /// A verdict holds until the host boots, the emulator changes, or somebody else asks (who may have other rights).
 fn key(emulator: &Path) -> String {
     let modified = std::fs::metadata(emulator).and_then(|data| data.modified()).ok();
-    let seconds = modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).map_or(0, |age| age.as_secs());
+    let seconds = modified
+        .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
+        .map_or(0, |age| age.as_secs());
     format!("{} {} {seconds} {}", host::boot_id(), emulator.display(), host::user())
 }
 
@@ -150,7 +152,10 @@ fn run(emulator: &Path, accelerator: Accelerator, sector: &Path, cancel: &Cancel
         command = command.args(["-cpu", "host"]);
     }
     // Commas in a path would end the option's value.
-    let file = format!("file={},format=raw,if=ide,readonly=off,snapshot=on", sector.display().to_string().replace(',', ",,"));
+    let file = format!(
+        "file={},format=raw,if=ide,readonly=off,snapshot=on",
+        sector.display().to_string().replace(',', ",,")
+    );
     let command = command
         .args(["-nodefaults", "-nographic", "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"])
         .args(["-drive", &file])
@@ -180,7 +185,8 @@ mod tests {
         let path = |name: &str| folder.path().join(name);
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("probe/probe.S");
         Command::new("as").args(["--32", "-o"]).arg(path("probe.o")).arg(source).run().unwrap();
-        let link = Command::new("ld").args(["-m", "elf_i386", "-Ttext", "0x7c00", "--oformat", "binary", "-o"]);
+        let link =
+            Command::new("ld").args(["-m", "elf_i386", "-Ttext", "0x7c00", "--oformat", "binary", "-o"]);
         link.arg(path("probe.bin")).arg(path("probe.o")).run().unwrap();
         assert_eq!(std::fs::read(path("probe.bin")).unwrap(), PROBE);
     }

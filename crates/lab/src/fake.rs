@@ -75,7 +75,8 @@ fn exists(action: &'static str, name: &str) -> Error {
 /// What a guest would say at the end of its boot, where the XML tells it to.
 fn say_ready(xml: &str) {
     let path = xml.split("<channel type=\"file\">").nth(1).and_then(|rest| rest.split('"').nth(1));
-    let line = "{\"state\":\"ready\",\"uptime\":1.0,\"host_key\":\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFake\"}\n";
+    let line =
+        "{\"state\":\"ready\",\"uptime\":1.0,\"host_key\":\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFake\"}\n";
     if let Some(path) = path {
         // A folder that is not there is what a test may want to see.
         let _ = std::fs::write(path, line);
@@ -126,7 +127,11 @@ impl Hypervisor for Fake {
             if observed.domain(name).is_some() {
                 return Err(exists(action, name));
             }
-            observed.domains.push(Domain { name: name.to_owned(), state: DomainState::Running, mark: mark(xml) });
+            observed.domains.push(Domain {
+                name: name.to_owned(),
+                state: DomainState::Running,
+                mark: mark(xml),
+            });
             say_ready(xml);
             Ok(())
         })

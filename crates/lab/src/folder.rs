@@ -15,7 +15,7 @@
 
 use std::{
     fs,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -47,10 +47,30 @@ impl Folder {
     /// # Errors
     /// The system refuses.
     pub fn create(&self) -> Result<(), file::Error> {
-        for name in ["sockets", "disks", "consoles", "ready", "ssh", "secrets"] {
+        if let Some(labs) = self.path.parent() {
+            file::create_folder(labs)?;
+        }
+        for name in ["", "sockets", "disks", "consoles", "ready", "ssh", "secrets"] {
             let path = self.path.join(name);
             let mut builder = fs::DirBuilder::new();
-            builder.recursive(true).mode(0o700).create(&path).map_err(file::Error::new("create the folder", path))?;
+            builder
+                .recursive(true)
+                .mode(0o700)
+                .create(&path)
+                .map_err(file::Error::new("create the folder", path))?;
+        }
+        Ok(())
+    }
+
+    /// Lets the users of the host's libvirt through to disks, consoles and sockets, which it makes theirs. They can open
+    /// what they know the name of, and see no key or secret.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn let_through(&self) -> Result<(), file::Error> {
+        for path in ["", "sockets", "disks", "consoles", "ready"].map(|name| self.path.join(name)) {
+            let mode = fs::Permissions::from_mode(0o711);
+            fs::set_permissions(&path, mode).map_err(file::Error::new("set the mode of", path))?;
         }
         Ok(())
     }

@@ -42,6 +42,9 @@ pub const SOCKETS: &str = "/run/ai-how";
 /// Where OpenSSH keeps its shared connections inside the lab; they end with it.
 pub const SSH_CONTROL: &str = "/run/ssh";
 
+/// Where programs that run inside the lab put their temporary files; they end with it too.
+pub const TEMPORARY: &str = "/run/tmp";
+
 /// The program of libvirt that does everything in one process.
 pub const LIBVIRTD: &str = "libvirtd";
 
@@ -86,12 +89,12 @@ fn system_error<E: Into<io::Error>>(action: impl Into<String>) -> impl FnOnce(E)
     move |error| Error::System { action, source: error.into() }
 }
 
-/// Furnishes the namespaces this process was started in, and keeps the lab until its end.
+/// Furnishes the namespaces this process was started in, and keeps the lab until its end. `kvm` tells whether KVM works.
 ///
 /// # Errors
 /// The lab cannot be furnished, or libvirt does not stay up.
-pub fn run(folder: &Path, cache: &Path) -> Result<(), Error> {
-    furnish(folder, cache)?;
+pub fn run(folder: &Path, cache: &Path, kvm: bool) -> Result<(), Error> {
+    furnish(folder, cache, kvm)?;
     let listener = UnixListener::bind(format!("{SOCKETS}/control")).map_err(system_error("listen"))?;
     Keeper {
         folder: folder.to_owned(),
@@ -103,7 +106,7 @@ pub fn run(folder: &Path, cache: &Path) -> Result<(), Error> {
     .serve(&listener)
 }
 
-fn furnish(folder: &Path, cache: &Path) -> Result<(), Error> {
+fn furnish(folder: &Path, cache: &Path, kvm: bool) -> Result<(), Error> {
     // Opened before /run is covered: the lab's folder may be below it.
     let open = |path: &Path| fs::File::open(path).map_err(file::Error::new("open", path));
     let sockets = open(&folder.join("sockets"))?;
@@ -120,7 +123,7 @@ fn furnish(folder: &Path, cache: &Path) -> Result<(), Error> {
         mount(Some("tmpfs"), target, Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))
             .map_err(system_error(format!("mount a tmpfs on {target}")))?;
     }
-    for path in [SOCKETS, SSH_CONTROL, "/run/libvirt", "/run/lock"] {
+    for path in [SOCKETS, SSH_CONTROL, TEMPORARY, "/run/libvirt", "/run/lock"] {
         file::create_folder(Path::new(path))?;
     }
     for name in ["qemu", "images", "dnsmasq", "network", "boot"] {
@@ -131,11 +134,18 @@ fn furnish(folder: &Path, cache: &Path) -> Result<(), Error> {
     // What libvirt found out about the emulator is worth keeping; it checks by itself whether it still holds.
     bind(&libvirt_cache, "/var/cache/libvirt")?;
 
+    if !kvm && Path::new("/dev/kvm").exists() {
+        // Libvirt would ask an emulator that never answers what it can do with it, for most of a minute.
+        mount(Some("/dev/null"), "/dev/kvm", None::<&str>, MsFlags::MS_BIND, None::<&str>)
+            .map_err(system_error("hide /dev/kvm"))?;
+    }
+
     // In a user namespace there is no other user to run QEMU as, no cgroup to manage and no AppArmor.
     let qemu = "user = \"root\"\ngroup = \"root\"\ndynamic_ownership = 0\nremember_owner = 0\n\
                 cgroup_controllers = []\nsecurity_driver = \"none\"\nnamespaces = []\nstdio_handler = \"file\"\n";
     file::write(Path::new("/etc/libvirt/qemu.conf"), qemu.as_bytes())?;
-    let libvirtd = format!("unix_sock_dir = \"{SOCKETS}\"\nunix_sock_rw_perms = \"0700\"\nauth_unix_rw = \"none\"\n");
+    let libvirtd =
+        format!("unix_sock_dir = \"{SOCKETS}\"\nunix_sock_rw_perms = \"0700\"\nauth_unix_rw = \"none\"\n");
     file::write(Path::new("/etc/libvirt/libvirtd.conf"), libvirtd.as_bytes())?;
     Command::new("ip").args(["link", "set", "lo", "up"]).run()?;
     Ok(())
@@ -148,8 +158,10 @@ fn bind(folder: &fs::File, target: &str) -> Result<(), Error> {
 }
 
 fn start_libvirt(folder: &Path) -> Result<Detached, Error> {
-    let program = environment::find_program(LIBVIRTD)
-        .ok_or_else(|| Error::Missing { what: format!("the program {LIBVIRTD}"), package: "libvirt-daemon" })?;
+    let program = environment::find_program(LIBVIRTD).ok_or_else(|| Error::Missing {
+        what: format!("the program {LIBVIRTD}"),
+        package: "libvirt-daemon",
+    })?;
     Ok(Command::new(program).spawn_detached(&folder.join("libvirtd.log"))?)
 }
 
@@ -195,7 +207,11 @@ impl Keeper {
                     PollFd::new(signals.as_fd(), PollFlags::POLLIN),
                     PollFd::new(listener.as_fd(), PollFlags::POLLIN),
                 ];
-                fds.extend(self.clients.iter().map(|client| PollFd::new(client.reader.get_ref().as_fd(), PollFlags::POLLIN)));
+                fds.extend(
+                    self.clients
+                        .iter()
+                        .map(|client| PollFd::new(client.reader.get_ref().as_fd(), PollFlags::POLLIN)),
+                );
                 match poll(&mut fds, PollTimeout::NONE) {
                     Err(nix::errno::Errno::EINTR) => continue,
                     result => result.map_err(system_error("wait for clients"))?,
@@ -209,7 +225,9 @@ impl Keeper {
             if let Some(throw_away) = self.on_clients(&ready[2..]) {
                 break throw_away;
             }
-            if ready[1] && let Ok((stream, _)) = listener.accept() {
+            if ready[1]
+                && let Ok((stream, _)) = listener.accept()
+            {
                 self.clients.push(Client { id: next_id, reader: BufReader::new(stream) });
                 next_id += 1;
             }

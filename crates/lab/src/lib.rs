@@ -24,4 +24,4 @@ pub use folder::Folder;
 pub use hypervisor::{Domain, DomainState, Error as HypervisorError, Hypervisor, Network, Observed};
 #[cfg(feature = "libvirt")]
 pub use libvirt::Libvirt;
-pub use private::{Error as PrivateError, Lease, Private};
+pub use private::{Error as PrivateError, Lease, Private, TUN};

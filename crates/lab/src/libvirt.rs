@@ -34,8 +34,10 @@ impl Libvirt {
     pub fn open(uri: &str) -> Result<Self, Error> {
         // Otherwise the library prints every error on stderr by itself.
         virt::error::clear_error_callback();
-        let connection = Connect::open(Some(uri))
-            .map_err(|error| Error::Unreachable { uri: uri.to_owned(), message: error.message().to_owned() })?;
+        let connection = Connect::open(Some(uri)).map_err(|error| Error::Unreachable {
+            uri: uri.to_owned(),
+            message: error.message().to_owned(),
+        })?;
         Ok(Self { connection, _folder: None })
     }
 
@@ -44,7 +46,8 @@ impl Libvirt {
     /// # Errors
     /// It does not answer within `limit`, or a stop was requested.
     pub fn private(sockets: &Path, limit: Duration, cancel: &Cancel) -> Result<Self, Error> {
-        let unreachable = |message: String| Error::Unreachable { uri: sockets.display().to_string(), message };
+        let unreachable =
+            |message: String| Error::Unreachable { uri: sockets.display().to_string(), message };
         // The folder's own path may be longer than a socket address can hold; this one never is.
         let folder = File::open(sockets).map_err(|error| unreachable(error.to_string()))?;
         let short = PathBuf::from(format!("/proc/self/fd/{}/libvirt-sock", folder.as_raw_fd()));
@@ -94,14 +97,16 @@ impl Hypervisor for Libvirt {
         let mut observed = Observed::default();
         for domain in self.connection.list_all_domains(0).map_err(refused)? {
             // One that ended between the listing and here is not an error, it is gone.
-            let (Ok(name), Ok((state, _)), Ok(xml)) = (domain.name(), domain.state(), domain.xml_desc(0)) else {
+            let (Ok(name), Ok((state, _)), Ok(xml)) = (domain.name(), domain.state(), domain.xml_desc(0))
+            else {
                 continue;
             };
             let state = state.known().map_or(DomainState::Off, state_of);
             observed.domains.push(Domain { name, state, mark: mark(&xml) });
         }
         for network in self.connection.list_all_networks(0).map_err(refused)? {
-            let (Ok(name), Ok(active), Ok(xml)) = (network.name(), network.is_active(), network.xml_desc(0)) else {
+            let (Ok(name), Ok(active), Ok(xml)) = (network.name(), network.is_active(), network.xml_desc(0))
+            else {
                 continue;
             };
             observed.networks.push(Network { name, active, mark: mark(&xml) });

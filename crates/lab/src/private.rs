@@ -19,10 +19,13 @@ use system::{
     watch::FolderWatch,
 };
 
-use crate::folder::Folder;
+use crate::{accelerator::Verdict, folder::Folder, keeper};
 
 /// How long a keeper may take to furnish its lab. It mounts a few folders and starts one program.
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// What makes network cards for machines. Everybody may open it where a device manager set it up.
+pub const TUN: &str = "/dev/net/tun";
 
 /// Why there is no private lab.
 #[derive(Debug, thiserror::Error)]
@@ -84,17 +87,25 @@ impl Private {
         Some(Self { folder: folder.clone(), pid, child: None })
     }
 
-    /// Starts the lab of this folder and takes its lease. `throw_away` means that a lost lease takes the disks along.
+    /// Starts the lab of this folder and takes its lease. `throw_away` means that a lost lease takes the disks along;
+    /// `verdict` whether machines in it may use KVM.
     ///
     /// # Errors
     /// See [`Error`]. Nothing is left running.
-    pub fn start(folder: &Folder, cache: &Path, throw_away: bool, cancel: &Cancel) -> Result<(Self, Lease), Error> {
+    pub fn start(
+        folder: &Folder,
+        cache: &Path,
+        verdict: &Verdict,
+        throw_away: bool,
+        cancel: &Cancel,
+    ) -> Result<(Self, Lease), Error> {
         prerequisites()?;
         folder.clear_runtime()?;
         let sockets = folder.sockets();
         let watch = FolderWatch::new(&sockets).map_err(Error::Silent)?;
         let program = environment::current_program().map_err(Error::Silent)?;
-        let keeper = Command::new(program).arg("lab-keeper").arg(folder.path()).arg(cache);
+        let accelerator = verdict.accelerator.to_string();
+        let keeper = Command::new(program).arg("lab-keeper").arg(folder.path()).arg(cache).arg(accelerator);
         let log = folder.path().join("keeper.log");
         let mut child = namespace::fresh(Network::Own, &keeper).spawn_detached(&log)?;
         let started = Stopwatch::start();
@@ -139,7 +150,9 @@ impl Private {
 
     /// The words that, put before a command line, run it inside the lab.
     pub fn enter(&self) -> Vec<OsString> {
-        namespace::enter_words(self.pid)
+        let mut words = namespace::enter_words(self.pid);
+        words.extend(["env".into(), format!("TMPDIR={}", keeper::TEMPORARY).into()]);
+        words
     }
 
     /// Ends the lab and waits until nothing of it runs.
@@ -209,11 +222,21 @@ impl Connection {
 }
 
 fn prerequisites() -> Result<(), Error> {
-    let missing = |missing: String, remedy: &str| Err(Error::Prerequisite { missing, remedy: remedy.to_owned() });
+    let missing =
+        |missing: String, remedy: &str| Err(Error::Prerequisite { missing, remedy: remedy.to_owned() });
     for (program, package) in [("unshare", "util-linux"), ("nsenter", "util-linux"), ("ip", "iproute2")] {
         if environment::find_program(program).is_none() {
-            return missing(format!("the program `{program}` is missing"), &format!("install the package {package}"));
+            return missing(
+                format!("the program `{program}` is missing"),
+                &format!("install the package {package}"),
+            );
         }
+    }
+    if !host::may_write(Path::new(TUN)) {
+        return missing(
+            format!("{TUN} cannot be opened"),
+            &format!("`sudo modprobe tun; sudo chmod 0666 {TUN}`"),
+        );
     }
     if host::is_root() {
         return Ok(());

@@ -71,11 +71,16 @@ fn node_plan(lab: &Lab, cluster: &Cluster, node: &Node) -> NodePlan {
         .enumerate()
         .map(|(index, interface)| InterfacePlan {
             network: network_name(cluster, &interface.network),
-            mac: if index == 0 { mac(&node.domain) } else { mac(&format!("{}/{}", node.domain, interface.network)) },
+            mac: if index == 0 {
+                mac(&node.domain)
+            } else {
+                mac(&format!("{}/{}", node.domain, interface.network))
+            },
             address: interface.address,
         })
         .collect();
-    let namesakes = lab.clusters.iter().flat_map(|cluster| &cluster.nodes).filter(|other| other.name == node.name);
+    let namesakes =
+        lab.clusters.iter().flat_map(|cluster| &cluster.nodes).filter(|other| other.name == node.name);
     NodePlan {
         name: node.name.clone(),
         label: if namesakes.count() > 1 { node.domain.clone() } else { node.name.clone() },

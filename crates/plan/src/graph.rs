@@ -9,16 +9,26 @@ pub fn mermaid(plan: &Plan) -> String {
     let mut out = String::from("flowchart TB\n");
     for (index, cluster) in plan.clusters.iter().enumerate() {
         // Writing to a string cannot fail, so the results are not looked at.
-        let _ = writeln!(out, "  subgraph c{index}[\"{}\"]", mermaid_text(&format!("{} ({})", cluster.name, cluster.kind)));
+        let _ = writeln!(
+            out,
+            "  subgraph c{index}[\"{}\"]",
+            mermaid_text(&format!("{} ({})", cluster.name, cluster.kind))
+        );
         for (at, network) in cluster.networks.iter().enumerate() {
             let label = mermaid_text(&network.name);
             let _ = writeln!(out, "    c{index}n{at}([\"{label}<br/>{}\"])", network.subnet);
         }
         for (at, node) in cluster.nodes.iter().enumerate() {
             let label = mermaid_text(&node.name);
-            let _ = writeln!(out, "    c{index}m{at}[\"{label}<br/>{} CPU, {} MiB\"]", node.cpus, node.memory_mib);
+            let _ = writeln!(
+                out,
+                "    c{index}m{at}[\"{label}<br/>{} CPU, {} MiB\"]",
+                node.cpus, node.memory_mib
+            );
             for interface in &node.interfaces {
-                if let Some(network) = cluster.networks.iter().position(|network| network.name == interface.network) {
+                if let Some(network) =
+                    cluster.networks.iter().position(|network| network.name == interface.network)
+                {
                     let _ = writeln!(out, "    c{index}n{network} ---|{}| c{index}m{at}", interface.address);
                 }
             }
@@ -35,7 +45,8 @@ pub fn dot(plan: &Plan) -> String {
         let label = dot_text(&format!("{} ({})", cluster.name, cluster.kind));
         let _ = writeln!(out, "  subgraph cluster_{index} {{\n    label={label};");
         for network in &cluster.networks {
-            let (id, label) = (dot_text(&network.name), dot_text(&format!("{}\n{}", network.name, network.subnet)));
+            let (id, label) =
+                (dot_text(&network.name), dot_text(&format!("{}\n{}", network.name, network.subnet)));
             let _ = writeln!(out, "    {id} [shape=ellipse, label={label}];");
         }
         for node in &cluster.nodes {

@@ -122,7 +122,9 @@ impl Plan {
             let mut found = self.nodes().map(|(_, node)| node).filter(|node| matches(node));
             found.next().filter(|_| found.next().is_none())
         };
-        one(&|node| node.label == name).or_else(|| one(&|node| node.domain == name)).or_else(|| one(&|node| node.name == name))
+        one(&|node| node.label == name)
+            .or_else(|| one(&|node| node.domain == name))
+            .or_else(|| one(&|node| node.name == name))
     }
 }
 

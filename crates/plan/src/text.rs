@@ -81,7 +81,8 @@ fn columns(rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = (0..count).map(width).collect();
     rows.iter()
         .map(|row| {
-            let line: String = row.iter().zip(&widths).map(|(cell, width)| format!("  {cell:width$}")).collect();
+            let line: String =
+                row.iter().zip(&widths).map(|(cell, width)| format!("  {cell:width$}")).collect();
             format!("{}\n", line.trim_end())
         })
         .collect()

@@ -11,8 +11,8 @@ pub struct SshAccess {
     pub identity: String,
     /// The nodes' host keys, as they told them over their own channel.
     pub known_hosts: String,
-    /// Where shared connections have their sockets; short.
-    pub control: String,
+    /// Where shared connections have their sockets; short. `None` shares none.
+    pub control: Option<String>,
 }
 
 /// The whole file.
@@ -49,17 +49,16 @@ Host *
   UpdateHostKeys no
   # The default exchange costs seconds on an emulated processor.
   KexAlgorithms curve25519-sha256
-  ControlMaster auto
-  ControlPath {control}/ssh-%C
-  ControlPersist 15m
   ServerAliveInterval 30
   ServerAliveCountMax 6
   LogLevel ERROR
 ",
         identity = quote(&access.identity),
         known_hosts = quote(&access.known_hosts),
-        control = access.control,
     );
+    if let Some(control) = &access.control {
+        let _ = write!(out, "  ControlMaster auto\n  ControlPath {control}/ssh-%C\n  ControlPersist 15m\n");
+    }
     out
 }
 
@@ -125,7 +124,7 @@ pub(crate) mod tests {
         let access = SshAccess {
             identity: "/state/labs/a lab/ssh/id_ed25519".into(),
             known_hosts: "/state/labs/a lab/ssh/known_hosts".into(),
-            control: "/run/ai-how".into(),
+            control: Some("/run/ssh".into()),
         };
         insta::assert_snapshot!(ssh_config(&two_nodes(), &access));
     }

@@ -87,7 +87,11 @@ pub fn network(plan: &Plan, network: &NetworkPlan, mark: &Mark) -> Result<String
         .nodes()
         .flat_map(|(_, node)| node.interfaces.iter().map(move |interface| (node, interface)))
         .filter(|(_, interface)| interface.network == network.name)
-        .map(|(node, interface)| Reservation { mac: &interface.mac, name: &node.name, address: interface.address })
+        .map(|(node, interface)| Reservation {
+            mac: &interface.mac,
+            name: &node.name,
+            address: interface.address,
+        })
         .collect();
     let context = context! {
         namespace => MARK_NAMESPACE,
@@ -126,7 +130,10 @@ pub fn command_line(node: &NodePlan, machine: &Machine) -> String {
         "net.ifnames=0",
         &format!("systemd.hostname={}", node.name),
         &format!("systemd.machine_id={}", node.uuid.simple()),
-        &format!("systemd.set_credential_binary=ssh.authorized_keys.root:{}", BASE64_STANDARD.encode(&machine.authorized_key)),
+        &format!(
+            "systemd.set_credential_binary=ssh.authorized_keys.root:{}",
+            BASE64_STANDARD.encode(&machine.authorized_key)
+        ),
     ]
     .join(" ")
 }
@@ -169,7 +176,12 @@ mod tests {
     use crate::ssh::tests::two_nodes;
 
     fn mark() -> Mark {
-        Mark { lab: "lab-1a2b3c4d".into(), cluster: "hpc".into(), plan: "0123456789abcdef".into(), generation: 1 }
+        Mark {
+            lab: "lab-1a2b3c4d".into(),
+            cluster: "hpc".into(),
+            plan: "0123456789abcdef".into(),
+            generation: 1,
+        }
     }
 
     fn machine(accelerator: Accelerator) -> Machine {

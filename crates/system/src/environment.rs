@@ -20,7 +20,9 @@ pub fn variable(name: &str) -> Option<String> {
 
 /// The whole environment. Entries that are not UTF-8 are left out.
 pub fn variables() -> BTreeMap<String, String> {
-    env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// The working directory.

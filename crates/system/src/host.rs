@@ -1,10 +1,6 @@
 //! What the host is: processors, memory, disk, networks, users.
 
-use std::{
-    fs,
-    num::NonZero,
-    path::Path,
-};
+use std::{fs, num::NonZero, path::Path};
 
 use ipnet::Ipv4Net;
 use nix::unistd::{Uid, User};
@@ -51,6 +47,12 @@ pub fn subnets() -> Vec<(String, Ipv4Net)> {
         .collect()
 }
 
+/// Whether this process may read and write a file or device.
+pub fn may_write(path: &Path) -> bool {
+    let flags = nix::unistd::AccessFlags::R_OK | nix::unistd::AccessFlags::W_OK;
+    nix::unistd::access(path, flags).is_ok()
+}
+
 /// Whether the host has a network interface of that name.
 pub fn has_interface(name: &str) -> bool {
     Path::new("/sys/class/net").join(name).exists()
@@ -70,7 +72,8 @@ pub fn boot_id() -> String {
 
 /// The kernel's release, as `uname -r`.
 pub fn kernel_release() -> String {
-    nix::sys::utsname::uname().map_or_else(|_| String::new(), |name| name.release().to_string_lossy().into_owned())
+    nix::sys::utsname::uname()
+        .map_or_else(|_| String::new(), |name| name.release().to_string_lossy().into_owned())
 }
 
 /// Whether this process is root.
@@ -103,7 +106,8 @@ pub fn subordinate_ids(file: &str) -> u64 {
 /// Proportional set size of a process, MiB: its memory with shared pages split among those who share them.
 pub fn proportional_memory_mib(pid: i32) -> Option<f64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let kib: f64 = text.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse().ok())?;
+    let kib: f64 =
+        text.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse().ok())?;
     Some(kib / 1024.0)
 }
 
@@ -121,7 +125,9 @@ pub fn cpu_seconds(pid: i32) -> Option<f64> {
 /// Memory of a process that is in RAM, MiB, shared pages counted in full.
 pub fn resident_memory_mib(pid: i32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let kib: u64 = text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok())?;
+    let kib: u64 = text
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok())?;
     Some(kib / 1024)
 }
 

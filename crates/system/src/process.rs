@@ -342,7 +342,9 @@ impl Command {
                 }
             }
             ended = group.0.try_wait().map_err(lost)?;
-            if let (Some(status), true) = (ended, readers.iter().flatten().all(thread::JoinHandle::is_finished)) {
+            if let (Some(status), true) =
+                (ended, readers.iter().flatten().all(thread::JoinHandle::is_finished))
+            {
                 for (stream, line) in lines.try_iter() {
                     on_line(stream, &line);
                 }

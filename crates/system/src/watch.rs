@@ -1,11 +1,6 @@
 //! Waiting for files in a folder to change, without polling them.
 
-use std::{
-    io,
-    os::fd::AsFd,
-    path::Path,
-    time::Duration,
-};
+use std::{io, os::fd::AsFd, path::Path, time::Duration};
 
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},

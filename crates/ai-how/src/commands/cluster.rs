@@ -31,14 +31,21 @@ pub(crate) fn run(command: Cluster, settings: &Settings, cancel: &Cancel) -> Res
 pub(crate) fn start(lab: &Lab, format: Format, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
     let plan = document::plan(&lab.file, settings)?;
     let site = settings.site(&plan.lab, &lab.file, lab.place);
-    let _lock = lock(&site)?;
     let verdict = accelerator::probe(&settings.cache, cancel)?;
+    let fresh = !site.folder.path().exists();
+    let _lock = lock(&site)?;
     let about = About { verb: "start", plan: &plan, file: &lab.file, verdict: &verdict, format };
     let run = Run::start(&about, settings, site.folder.path())?;
     let result = (|| {
-        let images = images(&plan, &run, settings, cancel)?;
+        let images = images(&plan, &run, settings, cancel).or_else(|failure| {
+            // Nothing was made yet, and the lock needed the folder.
+            if fresh {
+                site.folder.remove()?;
+            }
+            Err(failure)
+        })?;
         run.phase(Phase::Boot, || {
-            let mut session = site.open(false, cancel)?;
+            let mut session = site.open(&verdict, false, cancel)?;
             boot(&session, &plan, &images, &verdict, &run, cancel)?;
             Ok(session.keep()?)
         })
@@ -59,7 +66,9 @@ pub(crate) fn images(
     cancel: &Cancel,
 ) -> Result<BTreeMap<String, Image>, Failure> {
     let store = Store::new(&settings.cache);
-    run.phase(Phase::Image, || Ok(engine::images(plan, &store, &image::Options::default(), run.sink(), cancel)?))
+    run.phase(Phase::Image, || {
+        Ok(engine::images(plan, &store, &image::Options::default(), run.sink(), cancel)?)
+    })
 }
 
 /// Makes the plan run in an open session.
@@ -87,9 +96,13 @@ pub(crate) fn status(lab: &Lab, format: Format, settings: &Settings, cancel: &Ca
             output::data(format_args!("lab {}\n", site.folder.id()))?;
             let width = nodes.iter().map(|node| node.node.len()).max().unwrap_or(0);
             for node in &nodes {
-                let address = plan.find(&node.domain).map(|found| found.address().to_string()).unwrap_or_default();
+                let address =
+                    plan.find(&node.domain).map(|found| found.address().to_string()).unwrap_or_default();
                 let ready = if node.ready { "ready" } else { "" };
-                output::data(format_args!("  {:width$}  {address:15}  {:8} {ready}\n", node.node, node.state))?;
+                output::data(format_args!(
+                    "  {:width$}  {address:15}  {:8} {ready}\n",
+                    node.node, node.state
+                ))?;
             }
         }
     }
@@ -123,11 +136,16 @@ fn json(plan: &Plan, site: &Site, nodes: &[NodeStatus]) -> serde_json::Value {
 fn stop(lab: &Lab, format: Format, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
     let plan = document::plan(&lab.file, settings)?;
     let site = settings.site(&plan.lab, &lab.file, lab.place);
-    let _lock = lock(&site)?;
-    let Some(session) = site.find(cancel)? else {
+    let absent = || {
         output::words(format_args!("the lab {} does not run\n", site.folder.id()));
-        return Ok(exit::OK);
+        Ok(exit::OK)
     };
+    // The lock makes the lab's folder, and a lab that was never started has none.
+    if !site.folder.path().exists() {
+        return absent();
+    }
+    let _lock = lock(&site)?;
+    let Some(session) = site.find(cancel)? else { return absent() };
     let verdict = accelerator::probe(&settings.cache, cancel)?;
     // What runs is what is stopped, whatever the file says by now.
     let running = site.plan().unwrap_or(plan);

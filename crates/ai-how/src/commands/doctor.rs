@@ -59,6 +59,7 @@ pub(crate) fn run(format: Format, settings: &Settings, cancel: &Cancel) -> Resul
     let findings = [
         user_namespaces(),
         subordinate_ids(),
+        network_cards(),
         emulator(),
         accelerator(settings, cancel),
         libvirt(),
@@ -77,7 +78,7 @@ pub(crate) fn run(format: Format, settings: &Settings, cancel: &Cancel) -> Resul
             output::data(format_args!("{findings}\n"))?;
         }
         Format::Text => {
-            findings.iter().try_for_each(|finding| print(finding, settings.facts.colour))?;
+            findings.iter().try_for_each(|finding| print(finding, settings.colour_data))?;
         }
     }
     let able = findings.iter().all(|finding| finding.state != State::Bad);
@@ -121,8 +122,18 @@ fn subordinate_ids() -> Finding {
     if count >= 65536 {
         return Finding::good(name, format!("{count} for {}", host::user()));
     }
-    let mend = format!("sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {}", host::user());
+    let mend =
+        format!("sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {}", host::user());
     Finding::bad(name, format!("{count} for {}, 65536 are needed", host::user()), mend)
+}
+
+fn network_cards() -> Finding {
+    let name = "network cards";
+    if host::may_write(Path::new(lab::TUN)) {
+        return Finding::good(name, lab::TUN);
+    }
+    let mend = format!("sudo modprobe tun; sudo chmod 0666 {}", lab::TUN);
+    Finding::bad(name, format!("{} cannot be opened by {}", lab::TUN, host::user()), mend)
 }
 
 fn emulator() -> Finding {
@@ -135,7 +146,11 @@ fn libvirt() -> Finding {
 
 fn version(name: &'static str, program: &str, option: &str, package: &str) -> Finding {
     let Some(path) = environment::find_program(program) else {
-        return Finding::bad(name, format!("{program} is not installed"), format!("make set-up (package {package})"));
+        return Finding::bad(
+            name,
+            format!("{program} is not installed"),
+            format!("make set-up (package {package})"),
+        );
     };
     match Command::new(path).arg(option).run() {
         Ok(said) => Finding::good(name, said.lines().next().unwrap_or_default()),
@@ -146,7 +161,11 @@ fn version(name: &'static str, program: &str, option: &str, package: &str) -> Fi
 fn program(name: &'static str, program: &str, package: &str) -> Finding {
     match environment::find_program(program) {
         Some(path) => Finding::good(name, path.display().to_string()),
-        None => Finding::bad(name, format!("{program} is not installed"), format!("make set-up (package {package})")),
+        None => Finding::bad(
+            name,
+            format!("{program} is not installed"),
+            format!("make set-up (package {package})"),
+        ),
     }
 }
 
@@ -171,9 +190,10 @@ fn accelerator(settings: &Settings, cancel: &Cancel) -> Finding {
 fn ansible() -> Finding {
     let name = "Ansible";
     match deploy::find_ansible() {
-        Ok(found) if found.mitogen.is_some() => {
-            Finding::good(name, format!("ansible-core {} with mitogen, {}", found.version, found.playbook.display()))
-        }
+        Ok(found) if found.mitogen.is_some() => Finding::good(
+            name,
+            format!("ansible-core {} with mitogen, {}", found.version, found.playbook.display()),
+        ),
         Ok(found) => Finding::fair(
             name,
             format!("ansible-core {} without mitogen: deploys take several times as long", found.version),
@@ -189,7 +209,11 @@ fn memory() -> Finding {
     if free >= WANTED_MEMORY_MIB {
         return Finding::good("memory", found);
     }
-    Finding::fair("memory", format!("{found}; the default lab takes {WANTED_MEMORY_MIB}"), "stop other machines, or use smaller nodes")
+    Finding::fair(
+        "memory",
+        format!("{found}; the default lab takes {WANTED_MEMORY_MIB}"),
+        "stop other machines, or use smaller nodes",
+    )
 }
 
 fn disk(name: &'static str, folder: &Path) -> Finding {
@@ -199,5 +223,9 @@ fn disk(name: &'static str, folder: &Path) -> Finding {
         return Finding::good(name, found);
     }
     let variable = if name.contains("images") { "AI_HOW_CACHE" } else { "AI_HOW_STATE" };
-    Finding::bad(name, format!("{found}; {WANTED_DISK_MIB} are needed"), format!("export {variable}=/a/folder/on/another/disk"))
+    Finding::bad(
+        name,
+        format!("{found}; {WANTED_DISK_MIB} are needed"),
+        format!("export {variable}=/a/folder/on/another/disk"),
+    )
 }

@@ -34,11 +34,17 @@ fn build(
         known: image::RECIPES.iter().map(|recipe| recipe.name).collect::<Vec<_>>().join(", "),
     })?;
     let progress = Progress { live: settings.facts.tty && !settings.facts.ci, watch: Stopwatch::start() };
+    // A variable that is set to nothing counts as unset.
+    let options = image::Options { mirror: mirror.filter(|mirror| !mirror.is_empty()) };
     let found = store.find(recipe).is_some();
-    let image = image::build(store, recipe, &image::Options { mirror }, &progress, cancel);
+    let image = image::build(store, recipe, &options, &progress, cancel);
     progress.clear();
     let image = image?;
-    let what = if found { "was there already".to_owned() } else { format!("built in {:.0} s", progress.watch.seconds()) };
+    let what = if found {
+        "was there already".to_owned()
+    } else {
+        format!("built in {:.0} s", progress.watch.seconds())
+    };
     let packages = image.manifest.packages.len();
     output::words(format_args!("{name} {what}: {packages} packages, {} MiB\n", image.size_mib()));
     output::data(format_args!("{}\n", image.folder.display()))?;
@@ -119,7 +125,10 @@ fn remove(store: &Store, name: &str, settings: &Settings) -> Result<u8, Failure>
     let labs = Folder::all(&settings.state);
     let user = |image: &image::Image| {
         let disk = image.disk().display().to_string();
-        labs.iter().filter(|lab| lab.has_disks()).find(|lab| uses(lab, &disk)).map(|lab| format!("the lab {}", lab.id()))
+        labs.iter()
+            .filter(|lab| lab.has_disks())
+            .find(|lab| uses(lab, &disk))
+            .map(|lab| format!("the lab {}", lab.id()))
     };
     for image in store.remove(name, user)? {
         output::data(format_args!("removed {}\n", image.folder.display()))?;
@@ -130,5 +139,7 @@ fn remove(store: &Store, name: &str, settings: &Settings) -> Result<u8, Failure>
 /// Whether a disk of the lab lies on top of `base`: the path stands in the overlay's header.
 fn uses(lab: &Folder, base: &str) -> bool {
     let disks = std::fs::read_dir(lab.path().join("disks")).into_iter().flatten().flatten();
-    disks.into_iter().any(|disk| file::head(&disk.path(), 4096).windows(base.len()).any(|window| window == base.as_bytes()))
+    disks.into_iter().any(|disk| {
+        file::head(&disk.path(), 4096).windows(base.len()).any(|window| window == base.as_bytes())
+    })
 }

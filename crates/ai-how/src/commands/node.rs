@@ -37,7 +37,12 @@ pub(crate) fn console(arguments: &Console, settings: &Settings, _: &Cancel) -> R
 }
 
 /// The lab of a file and the node a person means: in what runs, else in what the file says.
-fn find(file: &Path, place: cli::Place, name: &str, settings: &Settings) -> Result<(Site, NodePlan), Failure> {
+fn find(
+    file: &Path,
+    place: cli::Place,
+    name: &str,
+    settings: &Settings,
+) -> Result<(Site, NodePlan), Failure> {
     let plan = document::plan(file, settings)?;
     let site = settings.site(&plan.lab, file, place);
     let plan = site.plan().unwrap_or(plan);
@@ -45,7 +50,8 @@ fn find(file: &Path, place: cli::Place, name: &str, settings: &Settings) -> Resu
         Some(node) => Ok((site, node.clone())),
         None => {
             let known: Vec<&str> = plan.nodes().map(|(_, node)| node.label.as_str()).collect();
-            let message = format!("there is no node `{name}` in {}; there are: {}", file.display(), known.join(", "));
+            let message =
+                format!("there is no node `{name}` in {}; there are: {}", file.display(), known.join(", "));
             Err(Failure::new(exit::USAGE, message))
         }
     }

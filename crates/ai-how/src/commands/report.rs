@@ -5,7 +5,8 @@ use std::path::Path;
 use crate::{exit, failure::Failure, output};
 
 pub(crate) fn run(folder: &Path) -> Result<u8, Failure> {
-    let artifacts = report::replay::write_artifacts(folder).map_err(|error| Failure::new(exit::USAGE, error))?;
+    let artifacts =
+        report::replay::write_artifacts(folder).map_err(|error| Failure::new(exit::USAGE, error))?;
     output::data(format_args!("{}\n{}\n", artifacts.report.display(), artifacts.junit.display()))?;
     Ok(exit::OK)
 }

@@ -29,25 +29,38 @@ use crate::{
 pub(crate) fn run(arguments: Test, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
     let lab = Lab { file: arguments.file.clone(), place: arguments.place };
     let test = Command { arguments: &arguments, lab: &lab, settings, cancel };
+    // What is to run is looked up first: a name that is not there is told at once, not after a start.
     match arguments.verb.as_ref().unwrap_or(&TestVerb::E2e) {
-        TestVerb::E2e => test.throw_away("e2e", |suites, work| work.prove(&suites.all())),
+        TestVerb::E2e => {
+            let suites = test.suites()?;
+            test.throw_away("e2e", |work| work.prove(&suites.all()))
+        }
         TestVerb::Sabotage { suite } => {
-            test.throw_away("sabotage", |suites, work| work.sabotage(&selection(suites, suite.as_deref())?))
+            let suites = test.suites()?;
+            let selection = selection(&suites, suite.as_deref())?;
+            test.throw_away("sabotage", |work| work.sabotage(&selection))
         }
         TestVerb::StartCluster => cluster::start(&lab, arguments.format, settings, cancel),
         TestVerb::StopCluster => cluster::destroy(&lab, settings, cancel),
         TestVerb::Status => cluster::status(&lab, arguments.format, settings, cancel),
-        TestVerb::DeployAnsible => test.on_running("deploy", |_, work| work.deploy()),
+        TestVerb::DeployAnsible => test.on_running("deploy", |work| work.deploy()),
         TestVerb::RunTests { suite } => {
-            test.on_running("tests", |suites, work| work.prove(&selection(suites, suite.as_deref())?))
+            let suites = test.suites()?;
+            let selection = selection(&suites, suite.as_deref())?;
+            test.on_running("tests", |work| work.prove(&selection))
         }
         TestVerb::RunTest { name } => {
-            test.on_running("test", |suites, work| work.prove(&suites.check(name).map_err(usage)?))
+            let suites = test.suites()?;
+            let check = suites.check(name).map_err(usage)?;
+            test.on_running("test", |work| work.prove(&check))
         }
         TestVerb::ListTests => test.list(),
         TestVerb::Unknown(words) => {
             let word = words.first().map(String::as_str).unwrap_or_default();
-            Err(Failure::new(exit::FAILED, format!("unknown command: {word} (`ai-how test help` lists them)")))
+            Err(Failure::new(
+                exit::FAILED,
+                format!("unknown command: {word} (`ai-how test help` lists them)"),
+            ))
         }
     }
 }
@@ -101,16 +114,20 @@ impl Command<'_> {
     fn on_running(
         &self,
         verb: &str,
-        work: impl FnOnce(&Suites, &Work<'_>) -> Result<(), Failure>,
+        work: impl FnOnce(&Work<'_>) -> Result<(), Failure>,
     ) -> Result<u8, Failure> {
-        let suites = self.suites()?;
         let (_, site, verdict) = self.prepare()?;
-        let _lock = cluster::lock(&site)?;
         let absent = || engine::Error::NotRunning { lab: site.folder.id() };
+        // The lock makes the lab's folder, and a lab that was never started has none.
+        if !site.folder.path().exists() {
+            return Err(absent().into());
+        }
+        let _lock = cluster::lock(&site)?;
         let session = site.find(self.cancel)?.ok_or_else(absent)?;
         let plan = site.plan().ok_or_else(absent)?;
         let run = self.start_run(verb, &plan, &site, &verdict)?;
-        let result = work(&suites, &Work { session: &session, plan: &plan, verdict: &verdict, run: &run, cancel: self.cancel });
+        let result =
+            work(&Work { session: &session, plan: &plan, verdict: &verdict, run: &run, cancel: self.cancel });
         run.finish(result)
     }
 
@@ -118,10 +135,9 @@ impl Command<'_> {
     fn throw_away(
         &self,
         verb: &str,
-        work: impl FnOnce(&Suites, &Work<'_>) -> Result<(), Failure>,
+        work: impl FnOnce(&Work<'_>) -> Result<(), Failure>,
     ) -> Result<u8, Failure> {
         // What would fail the run later fails it before anything starts.
-        let suites = self.suites()?;
         deploy::find_ansible().map_err(deploy_failure)?;
         let (plan, site, verdict) = self.prepare()?;
         let _lock = cluster::lock(&site)?;
@@ -138,13 +154,13 @@ impl Command<'_> {
         let result = (|| {
             let images = cluster::images(&plan, &run, self.settings, self.cancel)?;
             let session = &*run.phase(Phase::Boot, || {
-                let session = session.insert(site.open(true, self.cancel)?);
+                let session = session.insert(site.open(&verdict, true, self.cancel)?);
                 cluster::boot(session, &plan, &images, &verdict, &run, self.cancel)?;
                 Ok(session)
             })?;
             let on = Work { session, plan: &plan, verdict: &verdict, run: &run, cancel: self.cancel };
             on.deploy()?;
-            let result = work(&suites, &on);
+            let result = work(&on);
             measure::nodes(&plan, session.folder(), run.sink());
             result
         })();
@@ -250,7 +266,8 @@ impl Work<'_> {
         self.run.phase(Phase::Tests, || {
             let shell = NodeShell(self.session.ssh());
             let sink = self.run.sink();
-            let report = sabotage::run(selection, &self.plan.clusters, &shell, sink, self.options(), self.cancel);
+            let report =
+                sabotage::run(selection, &self.plan.clusters, &shell, sink, self.options(), self.cancel);
             verdict(report.outcome(), &report)
         })
     }
@@ -278,13 +295,21 @@ fn deploy_failure(error: deploy::Error) -> Failure {
 struct NodeShell(Ssh);
 
 impl shell::Shell for NodeShell {
-    fn run(&self, node: &str, script: &str, deadline: Duration, cancel: &Cancel) -> Result<Output, shell::Error> {
+    fn run(
+        &self,
+        node: &str,
+        script: &str,
+        deadline: Duration,
+        cancel: &Cancel,
+    ) -> Result<Output, shell::Error> {
         self.0.run(node, script, deadline, cancel).map_err(|error| match error {
             SshError::Process(process::Error::TimedOut { limit, .. }) => {
                 shell::Error::TimedOut { node: node.to_owned(), limit }
             }
             SshError::Process(process::Error::Cancelled { .. }) => shell::Error::Cancelled,
-            SshError::Unreachable { said, .. } => shell::Error::Unreachable { node: node.to_owned(), reason: said },
+            SshError::Unreachable { said, .. } => {
+                shell::Error::Unreachable { node: node.to_owned(), reason: said }
+            }
             SshError::Process(error) => {
                 shell::Error::Unreachable { node: node.to_owned(), reason: error.to_string() }
             }

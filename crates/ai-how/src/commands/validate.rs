@@ -13,32 +13,55 @@ use crate::{
 
 /// Exit status 0 when every file is accepted, 1 when one is not, 2 when one cannot be read.
 pub(crate) fn run(arguments: &Validate, settings: &Settings) -> Result<u8, Failure> {
-    let load = |path| Document::load(path, arguments.strict, settings);
-    let documents: Vec<Document> = arguments.files.iter().map(|path| load(path)).collect::<Result<_, _>>()?;
+    let mut documents = Vec::new();
+    let mut unreadable = false;
+    for path in &arguments.files {
+        match Document::load(path, arguments.strict, settings) {
+            Ok(document) => documents.push(document),
+            // What the other files have to say is told all the same.
+            Err(failure) => {
+                settings.say_failure(&failure);
+                unreadable = true;
+            }
+        }
+    }
+    if documents.is_empty() {
+        return Err(Failure::told(exit::USAGE));
+    }
     match arguments.format {
         DiagnosticFormat::Text => documents.iter().try_for_each(|document| text(document, settings))?,
         DiagnosticFormat::Json => match documents.as_slice() {
-            [document] => output::data(document.report(diagnostic::json::render))?,
+            [document] if arguments.files.len() == 1 => {
+                output::data(document.report(diagnostic::json::render) + "\n")?
+            }
             documents => {
-                let values: Vec<_> = documents.iter().map(|document| document.report(diagnostic::json::value)).collect();
+                let values: Vec<_> =
+                    documents.iter().map(|document| document.report(diagnostic::json::value)).collect();
                 output::data(format_args!("{:#}\n", serde_json::Value::Array(values)))?;
             }
         },
         DiagnosticFormat::Github => {
-            documents.iter().try_for_each(|document| output::data(document.report(diagnostic::github::render)))?;
+            documents
+                .iter()
+                .try_for_each(|document| output::data(document.report(diagnostic::github::render)))?;
         }
         DiagnosticFormat::Sarif => output::data(sarif(&documents))?,
+    }
+    if unreadable {
+        return Ok(exit::USAGE);
     }
     Ok(if documents.iter().all(|document| document.loaded.is_valid()) { exit::OK } else { exit::FAILED })
 }
 
 fn text(document: &Document, settings: &Settings) -> Result<(), Failure> {
-    output::data(document.text(settings))?;
-    let count = |severity| document.loaded.diagnostics.iter().filter(|found| found.severity == severity).count();
+    output::data(document.text(settings.colour_data))?;
+    let count =
+        |severity| document.loaded.diagnostics.iter().filter(|found| found.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let verdict = if document.loaded.is_valid() { "valid" } else { "not valid" };
     let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    let (file, errors, warnings) = (document.path.display(), counted(errors, "error"), counted(warnings, "warning"));
+    let (file, errors, warnings) =
+        (document.path.display(), counted(errors, "error"), counted(warnings, "warning"));
     output::words(format_args!("{file}: {verdict}, {errors}, {warnings}\n"));
     Ok(())
 }

@@ -1,0 +1,93 @@
+//! What the program says of itself.
+
+use ai_how::cli::Cli;
+use clap::CommandFactory;
+
+use crate::home::{Home, Ran};
+
+/// The words of every command, hidden ones too, from the program's own definition.
+fn every_command() -> Vec<Vec<String>> {
+    fn walk(command: &clap::Command, words: &[String], all: &mut Vec<Vec<String>>) {
+        for inner in command.get_subcommands() {
+            let words: Vec<String> = words.iter().cloned().chain([inner.get_name().to_owned()]).collect();
+            walk(inner, &words, all);
+            all.push(words);
+        }
+    }
+    let mut all = vec![Vec::new()];
+    walk(&Cli::command(), &[], &mut all);
+    all
+}
+
+#[test]
+fn every_command_explains_itself() {
+    let home = Home::new();
+    let commands = every_command();
+    assert!(commands.len() > 20, "{commands:?}");
+    for words in commands {
+        let help = home.run(words.iter().map(String::as_str).chain(["--help"]));
+        assert_eq!((help.code, help.err.as_str()), (Some(0), ""), "{words:?}: {help:#?}");
+        assert!(
+            help.out.contains(&format!(
+                "Usage: ai-how{}",
+                words.iter().map(|word| format!(" {word}")).collect::<String>()
+            )),
+            "{words:?}: {}",
+            help.out
+        );
+        let short = home.run(words.iter().map(String::as_str).chain(["-h"])).succeeds();
+        assert!(!short.is_empty(), "{words:?}");
+    }
+    assert_eq!(home.names("state"), Vec::<String>::new());
+}
+
+#[test]
+fn the_commands_that_people_begin_with_show_an_example() {
+    let home = Home::new();
+    for command in ["validate", "plan", "ssh", "test"] {
+        let help = home.run([command, "--help"]).succeeds();
+        let (_, example) = help.split_once("Example: ").unwrap_or_else(|| panic!("{command}: {help}"));
+        assert!(example.starts_with(&format!("ai-how {command}")), "{command}: {help}");
+    }
+}
+
+#[test]
+fn the_statuses_are_in_the_help() {
+    let help = Home::new().run(["--help"]).succeeds();
+    assert!(
+        help.contains("0 ok, 1 failed, 2 usage, 3 environment, 4 config, 5 tests, 130 interrupted"),
+        "{help}"
+    );
+    assert!(!help.contains("lab-keeper"), "{help}");
+}
+
+#[test]
+fn the_version_is_told_everywhere() {
+    let home = Home::new();
+    let version = format!(" {}\n", env!("CARGO_PKG_VERSION"));
+    for arguments in [&["--version"][..], &["-V"], &["cluster", "start", "--version"]] {
+        let text = home.run(arguments).succeeds();
+        assert!(text.starts_with("ai-how") && text.ends_with(&version), "{text}");
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_a_usage_error_on_stderr() {
+    let home = Home::new();
+    for arguments in [
+        &["clutser"][..],
+        &["cluster", "strat"],
+        &["plan", "--format", "xml"],
+        &["--quiet", "--verbose", "plan"],
+    ] {
+        home.run(arguments).fails(2, &["error: "]);
+    }
+    // Asked nothing, it says what can be asked.
+    for arguments in [&[][..], &["cluster"], &["image"]] {
+        let ran = home.run(arguments);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{ran:#?}");
+        assert!(ran.err.contains("Usage: ai-how"), "{ran:#?}");
+    }
+    let output = home.command(["clutser"]).output().unwrap();
+    assert!(Ran::of(output).err.contains("cluster"));
+}

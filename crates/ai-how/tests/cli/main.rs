@@ -1,0 +1,17 @@
+//! The built program from the outside: what a person, a script or a CI job sees of it. No machine is started here.
+
+#![expect(clippy::disallowed_methods, reason = "the program is started and watched from outside")]
+#![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::print_stderr, reason = "a test that is skipped says why")]
+
+mod doctor;
+mod folders;
+mod framework;
+mod help;
+mod home;
+mod image;
+mod mount;
+mod nodes;
+mod output;
+mod plan;
+mod validate;

@@ -1,0 +1,90 @@
+//! The life of a cluster: start, look, stop, start again, destroy.
+
+use std::{io::Write, process::Stdio};
+
+use crate::bench::{Bench, words};
+
+#[test]
+fn a_cluster_lives_over_a_stop_and_leaves_nothing() {
+    let bench = Bench::new();
+    let file = ["cluster", "start", "bench.yaml"];
+    bench.ok(&file);
+    let status: serde_json::Value =
+        serde_json::from_str(&bench.ok(&["cluster", "status", "bench.yaml", "--format", "json"])).unwrap();
+    let ready = status["nodes"].as_array().unwrap().iter().filter(|node| node["ready"] == true).count();
+    assert_eq!(ready, 2, "{status}");
+
+    // Every node is who the plan says it is, and reaches the other by name.
+    let on = |node: &str, command: &str| bench.ok(&["ssh", "--file", "bench.yaml", node, command]);
+    assert_eq!(on("controller", "hostname"), "controller\n");
+    assert_ne!(on("controller", "cat /etc/machine-id"), on("compute-01", "cat /etc/machine-id"));
+    assert_eq!(bench.run(&["ssh", "--file", "bench.yaml", "compute-01", "exit 7"]).status.code(), Some(7));
+    on("compute-01", "echo kept > /root/kept && sync");
+
+    // A second start finds everything as it should be.
+    bench.ok(&file);
+    assert!(!bench.events().contains("\"booting\""), "{}", bench.events());
+
+    // Two at once: one works, the other says why it does not.
+    let mut first = bench
+        .command(&["test", "deploy-ansible", "--file", "bench.yaml"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    bench.wait_for_event(&mut first, "\"event\":\"task\"");
+    let second = bench.run(&["cluster", "stop", "bench.yaml"]);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(words(&second).contains("another ai-how is at work on the lab bench-"), "{}", words(&second));
+    assert!(first.wait().unwrap().success());
+
+    // Deployed twice, changed once.
+    bench.ok(&["test", "deploy-ansible", "--file", "bench.yaml"]);
+    assert!(bench.events().contains("\"status\":\"ok\""));
+    assert!(!bench.events().contains("\"status\":\"changed\""), "{}", bench.events());
+
+    // One test is one test.
+    bench.ok(&["test", "run-test", "slurm-controller/slurmctld-answers", "--file", "bench.yaml"]);
+    assert_eq!(bench.events().matches("\"check-finished\"").count(), 1);
+
+    console_answers(&bench);
+
+    bench.ok(&["cluster", "stop", "bench.yaml"]);
+    bench.ok(&file);
+    assert_eq!(on("compute-01", "cat /root/kept"), "kept\n");
+
+    bench.ok(&["cluster", "destroy", "bench.yaml"]);
+    bench.assert_clean("a destroy");
+    bench.ok(&["cluster", "destroy", "bench.yaml"]);
+}
+
+/// Typing on the console gets a shell, without a password.
+fn console_answers(bench: &Bench) {
+    let mut console = bench.command(&["console", "--file", "bench.yaml", "compute-01"]);
+    let mut console =
+        console.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut keys = console.stdin.take().unwrap();
+    let reader = std::thread::spawn({
+        let mut output = console.stdout.take().unwrap();
+        move || {
+            let (mut seen, mut buffer) = (String::new(), [0; 1024]);
+            while let Ok(count @ 1..) = std::io::Read::read(&mut output, &mut buffer) {
+                seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
+                if seen.contains("answer=42") {
+                    break;
+                }
+            }
+            seen
+        }
+    });
+    // The first key wakes the login; keys that come before the shell is there are lost, so they are typed again.
+    for _ in 0..60 {
+        if reader.is_finished() || keys.write_all(b"\necho answer=$((6*7))\n").is_err() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+    // The machine runs on, so the program waits for it; ending it is ours.
+    console.kill().unwrap();
+    console.wait().unwrap();
+    assert!(reader.join().unwrap().contains("answer=42"));
+}

@@ -1,0 +1,19 @@
+//! Real labs: machines boot, and nothing of them stays. One test at a time, because each fills the processors.
+//!
+//! The images come from the user's cache (`AI_HOW_CACHE`), where `make e2e` leaves them too; everything else has a folder
+//! of its own that goes with the test.
+
+#![cfg(feature = "libvirt")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests drive the program from outside"
+)]
+
+mod bench;
+mod faults;
+mod host;
+mod leaks;
+mod life;
+mod places;

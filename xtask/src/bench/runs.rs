@@ -1,0 +1,245 @@
+//! The order in which things are measured.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use events::Phase;
+use plan::Plan;
+use system::file;
+use system::namespace::{self, Network};
+use system::process::Command;
+
+use super::command::Cost;
+use super::process::Taken;
+use super::program::{LAB, Program};
+use super::record::Record;
+use super::yardstick;
+use super::{Arguments, Part};
+use crate::Failure;
+
+/// The file with two clusters that is validated, and how often.
+const VALIDATED: &str = "config/two-clusters.yaml";
+const VALIDATIONS: usize = 20;
+
+/// How long commands may take before they count as stuck.
+const SHORT: Duration = Duration::from_secs(10);
+const LONG: Duration = Duration::from_secs(30 * 60);
+
+/// One benchmark.
+pub(crate) struct Bench<'a> {
+    pub(crate) program: &'a Program,
+    pub(crate) folder: &'a Path,
+    pub(crate) arguments: &'a Arguments,
+    pub(crate) record: &'a mut Record,
+}
+
+impl Bench<'_> {
+    /// Measures what was asked for. What was measured before a failure is in the record.
+    pub(crate) fn run(&mut self) -> Result<(), Failure> {
+        // An earlier benchmark may have been killed.
+        self.program.destroy()?;
+        self.program.forget()?;
+        if self.arguments.wants(Part::Validate) {
+            self.validate()?;
+        }
+        let machines =
+            if self.wants_lab() || self.arguments.wants(Part::E2e) { self.warm_up()? } else { Vec::new() };
+        for run in 1..=self.arguments.runs {
+            if self.arguments.wants(Part::Image) {
+                self.say(run, "building the image from nothing");
+                self.image(run)?;
+            }
+            if self.arguments.wants(Part::Boot) {
+                self.say(run, "booting by QEMU alone");
+                self.yardstick(run, &machines)?;
+            }
+            if self.wants_lab() {
+                self.lab(run)?;
+            }
+            if self.arguments.wants(Part::E2e) {
+                self.say(run, "the whole of it");
+                self.e2e(run)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wants_lab(&self) -> bool {
+        [Part::Boot, Part::Deploy, Part::Tests].iter().any(|part| self.arguments.wants(*part))
+    }
+
+    fn say(&self, run: u32, what: &str) {
+        eprintln!("run {run} of {}: {what}", self.arguments.runs);
+    }
+
+    fn validate(&mut self) -> Result<(), Failure> {
+        eprintln!("validating {VALIDATED} {VALIDATIONS} times");
+        let validate = || self.program.run("validate", &["validate", VALIDATED], SHORT);
+        // The first one reads the program from the disk.
+        validate()?;
+        let costs: Vec<Cost> = (0..VALIDATIONS).map(|_| validate()).collect::<Result<_, _>>()?;
+        for cost in costs {
+            self.record.add("validate.wall", 1, cost.wall_seconds * 1000.0)?;
+        }
+        Ok(())
+    }
+
+    /// A start that does not count: afterwards the image is built and in the page cache, and libvirt and ai-how know
+    /// this host. Returns the machines it started.
+    fn warm_up(&self) -> Result<Vec<yardstick::Machine>, Failure> {
+        eprintln!("warming up: a start that does not count");
+        self.program.run("warm-up-image", &["image", "build"], LONG)?;
+        let lab = Lab::of(self.program);
+        self.program.run("warm-up", &["cluster", "start", LAB], LONG)?;
+        let machines = yardstick::machines(&self.program.last_run())?;
+        lab.destroy()?;
+        Ok(machines)
+    }
+
+    fn image(&mut self, run: u32) -> Result<(), Failure> {
+        let cache = FreshFolder::new(self.folder.join("cache"))?;
+        let cost = self.program.run_in(&cache.0, &format!("{run}-image"), &["image", "build"], LONG)?;
+        self.add_cost("image", run, &cost)
+    }
+
+    fn yardstick(&mut self, run: u32, machines: &[yardstick::Machine]) -> Result<(), Failure> {
+        let booted = yardstick::boot(machines, &self.folder.join("yardstick"), &self.program.cancel)?;
+        self.record.add("boot.raw-ready", run, booted.seconds)?;
+        for node in &booted.nodes {
+            self.record.add_node("boot.raw-node-ready", run, &node.label, node.seconds)?;
+            let taken = node.taken.ok_or_else(|| format!("cannot see what {} took", node.label))?;
+            self.record.add_node("boot.raw-node-cpu", run, &node.label, taken.cpu_seconds)?;
+        }
+        Ok(())
+    }
+
+    /// One life of the lab.
+    fn lab(&mut self, run: u32) -> Result<(), Failure> {
+        let lab = Lab::of(self.program);
+        self.say(run, "starting the lab");
+        let cost = self.program.run(&format!("{run}-start"), &["cluster", "start", LAB], LONG)?;
+        if self.arguments.wants(Part::Boot) {
+            self.booted(run, &cost)?;
+        }
+        let (deploy, tests) = (self.arguments.wants(Part::Deploy), self.arguments.wants(Part::Tests));
+        if deploy || tests {
+            self.say(run, "deploying");
+            self.test_command("deploy", run, "deploy-ansible")?;
+        }
+        if deploy {
+            self.say(run, "deploying again");
+            self.test_command("deploy-again", run, "deploy-ansible")?;
+        }
+        if tests {
+            self.say(run, "testing");
+            self.test_command("tests", run, "run-tests")?;
+            for (node, taken) in self.nodes()? {
+                self.record.add_node("node.memory", run, &node, taken.memory_mib)?;
+                self.record.add_node("node.peak-memory", run, &node, taken.peak_memory_mib)?;
+                self.record.add_node("node.cpu", run, &node, taken.cpu_seconds)?;
+            }
+        }
+        lab.destroy()
+    }
+
+    fn booted(&mut self, run: u32, cost: &Cost) -> Result<(), Failure> {
+        for (node, taken) in self.nodes()? {
+            self.record.add_node("boot.node-cpu", run, &node, taken.cpu_seconds)?;
+        }
+        self.add_cost("boot", run, cost)?;
+        let told = self.program.told()?;
+        let ready = told.ready_after(cost.started).ok_or("no node said that it is ready")?;
+        self.record.add("boot.ready", run, ready)?;
+        self.record.add("boot.phase", run, told.phase(Phase::Boot).ok_or("the run tells of no boot")?)?;
+        for (node, seconds) in told.measured("power-on-to-ready") {
+            self.record.add_node("boot.node-ready", run, node, seconds)?;
+        }
+        self.record.add_ratio("boot.ratio", run, "boot.ready", "boot.raw-ready")
+    }
+
+    fn test_command(&mut self, part: &str, run: u32, verb: &str) -> Result<(), Failure> {
+        let cost = self.program.run(&format!("{run}-{part}"), &["test", verb, "--file", LAB], LONG)?;
+        self.add_cost(part, run, &cost)
+    }
+
+    fn e2e(&mut self, run: u32) -> Result<(), Failure> {
+        let lab = Lab::of(self.program);
+        self.test_command("e2e", run, "e2e")?;
+        let told = self.program.told()?;
+        for phase in [Phase::Image, Phase::Boot, Phase::Deploy, Phase::Tests, Phase::Cleanup] {
+            if let Some(seconds) = told.phase(phase) {
+                self.record.add(&format!("e2e.{phase}"), run, seconds)?;
+            }
+        }
+        lab.destroy()
+    }
+
+    fn add_cost(&mut self, part: &str, run: u32, cost: &Cost) -> Result<(), Failure> {
+        self.record.add(&format!("{part}.wall"), run, cost.wall_seconds)?;
+        self.record.add(&format!("{part}.cpu"), run, cost.cpu_seconds)?;
+        self.record.add(&format!("{part}.peak-memory"), run, cost.peak_memory_mib)
+    }
+
+    /// What each node of the lab has taken of the host so far.
+    fn nodes(&self) -> Result<Vec<(String, Taken)>, Failure> {
+        let plan: Plan = serde_json::from_str(&file::read(&self.program.last_run().join("plan.json"))?)?;
+        let labs = self.program.labs().display().to_string();
+        let started = plan.nodes().map(|(_, node)| node).filter(|node| node.auto_start);
+        started
+            .map(|node| {
+                let taken = Taken::of_domain(&node.domain, &labs);
+                let taken = taken.ok_or_else(|| format!("cannot see the QEMU process of {}", node.label))?;
+                Ok((node.label.clone(), taken))
+            })
+            .collect()
+    }
+}
+
+/// The lab, while there may be one. It is gone when this is, whatever happened.
+struct Lab<'a>(Option<&'a Program>);
+
+impl<'a> Lab<'a> {
+    fn of(program: &'a Program) -> Self {
+        Self(Some(program))
+    }
+
+    fn destroy(mut self) -> Result<(), Failure> {
+        self.0.take().map_or(Ok(()), Program::destroy)
+    }
+}
+
+impl Drop for Lab<'_> {
+    fn drop(&mut self) {
+        if let Some(Err(failure)) = self.0.take().map(Program::destroy) {
+            eprintln!("{failure}");
+        }
+    }
+}
+
+/// A folder that starts empty and is gone when this is.
+struct FreshFolder(PathBuf);
+
+impl FreshFolder {
+    fn new(path: PathBuf) -> Result<Self, Failure> {
+        remove(&path)?;
+        file::create_folder(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for FreshFolder {
+    fn drop(&mut self) {
+        if let Err(failure) = remove(&self.0) {
+            eprintln!("cannot remove {}: {failure}", self.0.display());
+        }
+    }
+}
+
+/// What a killed build leaves belongs to users that only exist in namespaces, so it is removed in such.
+fn remove(folder: &Path) -> Result<(), Failure> {
+    if folder.exists() {
+        let remove = Command::new("rm").args(["-rf", "--one-file-system", "--"]).arg(folder);
+        namespace::fresh(Network::Shared, &remove).run()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! What a run of ai-how tells about itself: the events in its folder.
+
+use std::fs;
+use std::path::Path;
+
+use events::{Event, EventKind, FORMAT, NodeState, Phase};
+use jiff::Timestamp;
+
+use crate::Failure;
+
+/// The events of one run.
+#[derive(Debug)]
+pub(crate) struct Told(Vec<Event>);
+
+impl Told {
+    /// Reads the events of a run's folder.
+    pub(crate) fn read(run: &Path) -> Result<Self, Failure> {
+        let path = run.join("events.jsonl");
+        let text =
+            fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        Self::parse(&text).map_err(|error| format!("{}: {error}", path.display()).into())
+    }
+
+    fn parse(text: &str) -> Result<Self, Failure> {
+        let events: Vec<Event> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        match events.first().map(|event| &event.kind) {
+            Some(EventKind::RunStarted { format, .. }) if *format <= FORMAT => Ok(Self(events)),
+            Some(EventKind::RunStarted { format, .. }) => Err(format!("its format {format} is newer").into()),
+            _ => Err("it does not begin with the start of a run".into()),
+        }
+    }
+
+    /// How long a phase took, seconds.
+    pub(crate) fn phase(&self, wanted: Phase) -> Option<f64> {
+        self.0.iter().find_map(|event| match event.kind {
+            EventKind::PhaseFinished { phase, seconds, .. } if phase == wanted => Some(seconds),
+            _ => None,
+        })
+    }
+
+    /// Seconds from `start` until the last node said that it is ready.
+    pub(crate) fn ready_after(&self, start: Timestamp) -> Option<f64> {
+        let ready =
+            |event: &&Event| matches!(event.kind, EventKind::NodeState { state: NodeState::Ready, .. });
+        let last = self.0.iter().filter(ready).map(|event| event.time).max()?;
+        Some(last.duration_since(start).as_secs_f64())
+    }
+
+    /// What was measured for each node under that name, in the order of the events.
+    pub(crate) fn measured(&self, wanted: &str) -> Vec<(&str, f64)> {
+        let values = self.0.iter().filter_map(|event| match &event.kind {
+            EventKind::Measured { figure, node, value, .. } if figure == wanted => {
+                Some((node.as_str(), *value))
+            }
+            _ => None,
+        });
+        values.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUN: &str = r#"{"time":"2025-01-01T00:00:00Z","event":"run-started","format":1,"run":"r","command":"c","lab":"lab","file":"f","accelerator":"tcg"}
+{"time":"2025-01-01T00:00:01Z","event":"phase-started","phase":"boot"}
+{"time":"2025-01-01T00:00:02Z","event":"node-state","node":"a","state":"booting","detail":""}
+{"time":"2025-01-01T00:00:20.5Z","event":"node-state","node":"a","state":"ready","detail":""}
+{"time":"2025-01-01T00:00:20.5Z","event":"measured","figure":"power-on-to-ready","node":"a","value":18.5,"unit":"s"}
+{"time":"2025-01-01T00:00:25Z","event":"node-state","node":"b","state":"ready","detail":""}
+{"time":"2025-01-01T00:00:25Z","event":"measured","figure":"power-on-to-ready","node":"b","value":16.0,"unit":"s"}
+{"time":"2025-01-01T00:00:26Z","event":"phase-finished","phase":"boot","outcome":"passed","seconds":25.0}
+"#;
+
+    #[test]
+    fn a_run_tells_its_phases_and_nodes() {
+        let told = Told::parse(RUN).unwrap();
+        assert_eq!(told.phase(Phase::Boot), Some(25.0));
+        assert_eq!(told.phase(Phase::Deploy), None);
+        let start = "2024-12-31T23:59:59.5Z".parse().unwrap();
+        assert_eq!(told.ready_after(start), Some(25.5));
+        assert_eq!(told.measured("power-on-to-ready"), [("a", 18.5), ("b", 16.0)]);
+    }
+
+    #[test]
+    fn what_is_no_run_is_refused() {
+        assert!(Told::parse("").is_err());
+        assert!(Told::parse(RUN.lines().nth(1).unwrap()).is_err());
+        let newer = RUN.replace("\"format\":1", "\"format\":999");
+        assert!(Told::parse(&newer).unwrap_err().to_string().contains("999"));
+    }
+}
