@@ -83,7 +83,9 @@ fn ansible_lint() -> Result<(), Failure> {
     let path = std::env::join_paths(std::iter::once(programs.clone()).chain(std::env::split_paths(&path)))?;
     execute(
         Command::new(programs.join("ansible-lint"))
-            .args(["--offline", "--strict", "--nocolor", "ansible"])
+            // From inside the folder: only there it finds its own configuration and the modules beside the roles.
+            .current_dir("ansible")
+            .args(["--offline", "--strict", "--nocolor"])
             .env("PATH", path),
     )
 }

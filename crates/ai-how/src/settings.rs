@@ -34,7 +34,7 @@ impl Settings {
         let tty = std::io::stderr().is_terminal();
         let colour_wanted = environment::variable("NO_COLOR").is_none();
         // As everywhere, a variable that is set to nothing counts as unset.
-        let named = |path: &'_ Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
+        let named = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
         let absolute = |path: PathBuf| environment::current_directory().unwrap_or_default().join(path);
         Self {
             state: named(&global.state).map_or_else(environment::state_folder, absolute),

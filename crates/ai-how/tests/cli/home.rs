@@ -41,7 +41,7 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    /// Whatever happens, the program does not panic, and says at most one error at the end.
+    /// Whatever happens, the program does not panic, and what it says is text.
     pub(crate) fn of(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("what is written is UTF-8");
         let ran = Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) };

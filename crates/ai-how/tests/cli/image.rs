@@ -244,6 +244,8 @@ fn a_variable_that_is_set_to_nothing_names_no_mirror() {
     home.write("go", "");
     let mut command = home.command(["image", "build"]);
     Ran::of(command.env("AI_HOW_MIRROR", "").output().unwrap()).succeeds();
+    let arguments = fs::read_to_string(home.path("builds")).unwrap();
+    assert!(arguments.contains("<trixie>") && !arguments.contains("<>"), "{arguments}");
 }
 
 /// Builds in a cache of these properties, and tells what is left there on stdout.
