@@ -46,8 +46,9 @@ slurm_setting() {
   fail "slurmctld tells nothing of $1"
 }
 
-# slurmctld_answers, node_ready NODE, node_idle NODE: for `eventually`.
+# slurmctld_answers, cluster_ready, node_ready NODE, node_idle NODE: for `eventually`.
 slurmctld_answers() { [[ $(scontrol ping 2>&1) == *"is UP"* ]]; }
+cluster_ready() { ! sinfo -h -N -n "${COMPUTE_NODES// /,}" -o %T 2>&1 | grep -vqE '^(idle|mixed|allocated)$'; }
 node_ready() { [[ $(sinfo -h -N -n "$1" -o %T | sort -u) =~ ^(idle|mixed|allocated)$ ]]; }
 node_idle() { [[ $(sinfo -h -N -n "$1" -o %T | sort -u) == idle ]]; }
 

@@ -263,6 +263,20 @@ struct Telling {
     phase: Option<usize>,
     /// Checks without an end by suite, check and node; indexes into `run.checks`.
     checks: BTreeMap<(String, String, String), usize>,
+    /// The checks each node told of last.
+    sessions: BTreeMap<String, Session>,
+}
+
+/// Seconds within which results of one node were told together.
+const SAME_MOMENT: f64 = 0.2;
+
+/// Checks of a node that were told together.
+#[derive(Default)]
+struct Session {
+    /// When the last of them was told.
+    told: f64,
+    /// Indexes into `run.checks`.
+    checks: Vec<usize>,
 }
 
 impl Telling {
@@ -314,8 +328,21 @@ impl Telling {
             EventKind::CheckFinished { suite, check, node, outcome, seconds, reason, output } => {
                 let open = self.checks.remove(&(suite.clone(), check.clone(), node.clone()));
                 let start = begin(now, seconds);
+                let index = open.unwrap_or(run.checks.len());
+                let session = self.sessions.entry(node.clone()).or_default();
+                if now - session.told > SAME_MOMENT {
+                    session.checks.clear();
+                }
+                // Checks of one session are told together at its end, and ran one after the other before it.
+                for earlier in &session.checks {
+                    if let Some(check) = run.checks.get_mut(*earlier) {
+                        check.start = (check.start - seconds).max(0.0);
+                    }
+                }
+                session.told = now;
+                session.checks.push(index);
                 let finished = CheckRun { suite, check, node, outcome, reason, output, start, seconds };
-                match open.and_then(|index| run.checks.get_mut(index)) {
+                match run.checks.get_mut(index) {
                     Some(open) => *open = finished,
                     None => run.checks.push(finished),
                 }
@@ -347,4 +374,34 @@ impl Telling {
 /// When something began that ends now and took so long.
 fn begin(now: f64, seconds: f64) -> f64 {
     (now - seconds).max(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_told_together_are_shown_one_after_the_other() {
+        let check = |at: i64, check: &str, node: &str, seconds: f64| Event {
+            time: Timestamp::from_millisecond(at).unwrap(),
+            kind: EventKind::CheckFinished {
+                suite: "s".into(),
+                check: check.into(),
+                node: node.into(),
+                outcome: Outcome::Passed,
+                seconds,
+                reason: String::new(),
+                output: String::new(),
+            },
+        };
+        let run = Run::from_events(&[
+            check(0, "first", "b", 0.0),
+            check(10_000, "a", "n", 1.0),
+            check(10_001, "b", "n", 2.0),
+            check(10_002, "c", "n", 3.0),
+            check(20_000, "later", "n", 1.0),
+        ]);
+        let starts: Vec<f64> = run.checks.iter().map(|check| check.start.round()).collect();
+        assert_eq!(starts, [0.0, 4.0, 5.0, 7.0, 19.0]);
+    }
 }
