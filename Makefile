@@ -24,7 +24,7 @@ e2e:
 
 test:
 	@scripts/set-up test
-	cargo test --workspace $(ARGS)
+	cargo test --workspace --no-fail-fast $(ARGS)
 
 lint:
 	@scripts/set-up lint

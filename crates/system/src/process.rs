@@ -27,6 +27,9 @@ use crate::{cancel::Cancel, clock::Stopwatch};
 /// How many bytes of a failed program's last words an error carries.
 const LAST_WORDS: usize = 2048;
 
+/// How long a program that ended may have been silent before what still holds its output open is left alone.
+const LAST_WORDS_LIMIT: Duration = Duration::from_secs(1);
+
 /// How often a wait looks at the cancel flag, the deadline and a program that closed its output but lives on.
 const TICK: Duration = Duration::from_millis(25);
 
@@ -317,9 +320,11 @@ impl Command {
         }
         let mut said = Tail::default();
         let mut ended = None;
+        let mut silence = Stopwatch::start();
         let status = loop {
             match lines.recv_timeout(TICK) {
                 Ok((stream, line)) => {
+                    silence = Stopwatch::start();
                     said.push(&line);
                     on_line(stream, &line);
                     if !self.cancel.requested() && self.deadline.is_none_or(|limit| watch.elapsed() < limit) {
@@ -335,13 +340,21 @@ impl Command {
                 }
                 Err(RecvTimeoutError::Disconnected) => crate::clock::sleep(Duration::from_millis(1)),
                 Err(RecvTimeoutError::Timeout) => {
-                    // It ended, but something it started holds its output open: that is not ours to wait for.
-                    if let Some(status) = ended {
+                    // It ended, but something it started holds its output open: that is not ours to wait for. Its own
+                    // last words may still be on their way on a busy host.
+                    if let Some(status) = ended
+                        && silence.elapsed() >= LAST_WORDS_LIMIT
+                    {
                         break status;
                     }
                 }
             }
-            ended = group.0.try_wait().map_err(lost)?;
+            if ended.is_none() {
+                ended = group.0.try_wait().map_err(lost)?;
+                if ended.is_some() {
+                    silence = Stopwatch::start();
+                }
+            }
             if let (Some(status), true) =
                 (ended, readers.iter().flatten().all(thread::JoinHandle::is_finished))
             {
@@ -537,6 +550,12 @@ mod tests {
         let output = shell("sleep 5 & echo done").output().unwrap();
         assert_eq!(output.stdout, "done\n");
         assert!(watch.seconds() < 4.0);
+    }
+
+    #[test]
+    fn words_that_come_after_the_end_are_heard() {
+        let output = shell("(sleep 0.3; echo late) & exit 4").output().unwrap();
+        assert_eq!((output.code, output.stdout.as_str()), (4, "late\n"));
     }
 
     #[test]
