@@ -10,6 +10,8 @@
 //! | `keep` | the lab stays when this connection ends |
 //! | `stop` | the lab ends now |
 //!
+//! Until the first lease was taken, the end of standard input ends the lab: whoever started it is gone.
+//!
 //! The answer is `ok`, or `?` to a word it does not know. Who listens also tells the lab's process id: the kernel
 //! translates it into the client's namespace.
 
@@ -102,6 +104,7 @@ pub fn run(folder: &Path, cache: &Path, kvm: bool) -> Result<(), Error> {
         restarts: 0,
         clients: Vec::new(),
         lease: None,
+        claimed: false,
     }
     .serve(&listener)
 }
@@ -171,6 +174,8 @@ struct Keeper {
     restarts: u32,
     clients: Vec<Client>,
     lease: Option<Lease>,
+    /// Whether a lease was ever taken.
+    claimed: bool,
 }
 
 struct Client {
@@ -200,6 +205,7 @@ impl Keeper {
         signals.thread_block().map_err(system_error("block signals"))?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let signals = SignalFd::with_flags(&signals, flags).map_err(system_error("watch signals"))?;
+        let input = io::stdin();
         let mut next_id = 0;
         let throw_away = loop {
             let ready = {
@@ -212,6 +218,9 @@ impl Keeper {
                         .iter()
                         .map(|client| PollFd::new(client.reader.get_ref().as_fd(), PollFlags::POLLIN)),
                 );
+                if !self.claimed {
+                    fds.push(PollFd::new(input.as_fd(), PollFlags::POLLIN));
+                }
                 match poll(&mut fds, PollTimeout::NONE) {
                     Err(nix::errno::Errno::EINTR) => continue,
                     result => result.map_err(system_error("wait for clients"))?,
@@ -221,9 +230,14 @@ impl Keeper {
             if ready[0] && self.on_signals(&signals)? {
                 break false;
             }
+            let (clients, input) = ready[2..].split_at(self.clients.len());
             // Clients before the listener, whose new one would shift the indices.
-            if let Some(throw_away) = self.on_clients(&ready[2..]) {
+            if let Some(throw_away) = self.on_clients(clients) {
                 break throw_away;
+            }
+            // Nothing is ever written there, so it can only have ended.
+            if !self.claimed && input == [true] {
+                break false;
             }
             if ready[1]
                 && let Ok((stream, _)) = listener.accept()
@@ -286,6 +300,7 @@ impl Keeper {
             };
         }
         let id = client.id;
+        self.claimed |= line.starts_with("lease");
         let answer = match line.trim_end() {
             "lease" => {
                 self.lease = Some(Lease { client: id, throw_away: false });

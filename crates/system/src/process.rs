@@ -260,7 +260,8 @@ impl Command {
         Ok(code(status))
     }
 
-    /// Starts it as a process that may outlive us, in a session of its own, its output going to `log`.
+    /// Starts it as a process that may outlive us, in a session of its own, its output going to `log`. Its standard input
+    /// ends when we do.
     ///
     /// # Errors
     /// It cannot be started, or the log cannot be made.
@@ -269,7 +270,7 @@ impl Command {
         let out = File::create(log).map_err(start_error)?;
         let err = out.try_clone().map_err(start_error)?;
         let mut command = self.std();
-        command.stdin(Stdio::null()).stdout(out).stderr(err);
+        command.stdin(Stdio::piped()).stdout(out).stderr(err);
         #[expect(unsafe_code, reason = "the only way to leave the caller's session before exec")]
         // SAFETY: setsid is async-signal-safe and touches no memory of ours.
         unsafe {
