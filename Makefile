@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 # Two targets at once would only wait for each other's locks; cargo uses all processors by itself.
 .NOTPARALLEL:
-.PHONY: help set-up e2e test lint bench ci
+.PHONY: help set-up e2e test sabotage lint bench ci
 
 # Where rustup puts cargo, for shells from before it did.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -10,6 +10,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 help:
 	@echo "make e2e     start the example lab, deploy SLURM, test it, take it down"
 	@echo "make test    run every test"
+	@echo "make sabotage  break what each check looks at, and see that the check notices"
 	@echo "make lint    run every lint gate"
 	@echo "make bench   measure"
 	@echo "make ci      all that CI does"
@@ -25,6 +26,10 @@ e2e:
 test:
 	@scripts/set-up test
 	cargo test --workspace --no-fail-fast $(ARGS)
+
+sabotage:
+	@scripts/set-up
+	cargo run --package ai-how -- test sabotage $(ARGS)
 
 lint:
 	@scripts/set-up lint
