@@ -47,7 +47,7 @@ fn dispatch(command: Command, settings: &Settings) -> Result<u8, Failure> {
         Command::Image(command) => commands::image::run(&command, settings, &cancel),
         Command::Cluster(command) => commands::cluster::run(command, settings, &cancel),
         Command::Ssh(arguments) => commands::node::ssh(&arguments, settings, &cancel),
-        Command::Console(arguments) => commands::node::console(&arguments, settings, &cancel),
+        Command::Console(arguments) => commands::node::console(&arguments, settings),
         Command::Test(arguments) => commands::test::run(arguments, settings, &cancel),
         Command::Report { run } => commands::report::run(&run),
         Command::Doctor { format } => commands::doctor::run(format, settings, &cancel),

@@ -49,7 +49,7 @@ pub(crate) struct Run {
     folder: PathBuf,
     recorder: Recorder,
     watch: Stopwatch,
-    /// One for each failed phase would tell the same twice.
+    /// The lab's folder, whose consoles and logs belong to the run.
     lab: PathBuf,
 }
 

@@ -76,10 +76,7 @@ pub fn images(
         if images.contains_key(name) {
             continue;
         }
-        let recipe = Recipe::named(name).ok_or_else(|| image::Error::Unknown {
-            name: name.clone(),
-            known: image::RECIPES.iter().map(|recipe| recipe.name).collect::<Vec<_>>().join(", "),
-        })?;
+        let recipe = Recipe::find(name)?;
         images.insert(name.clone(), image::build(store, recipe, options, sink, cancel)?);
     }
     Ok(images)

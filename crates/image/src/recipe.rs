@@ -3,6 +3,8 @@
 use include_dir::{Dir, include_dir};
 use sha2::{Digest, Sha256};
 
+use crate::Error;
+
 /// Raise it when a change of the build code changes what comes out of the same recipe.
 const BUILD: u32 = 2;
 
@@ -126,6 +128,17 @@ impl Recipe {
     /// The recipe of that name.
     pub fn named(name: &str) -> Option<&'static Self> {
         RECIPES.iter().find(|recipe| recipe.name == name)
+    }
+
+    /// The recipe that a user or a config file names.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn find(name: &str) -> Result<&'static Self, Error> {
+        Self::named(name).ok_or_else(|| Error::Unknown {
+            name: name.to_owned(),
+            known: RECIPES.iter().map(|recipe| recipe.name).collect::<Vec<_>>().join(", "),
+        })
     }
 
     /// 16 hexadecimal digits that change with everything that goes into the image. Package versions are not among it:

@@ -29,10 +29,7 @@ fn build(
     settings: &Settings,
     cancel: &Cancel,
 ) -> Result<u8, Failure> {
-    let recipe = Recipe::named(name).ok_or_else(|| image::Error::Unknown {
-        name: name.to_owned(),
-        known: image::RECIPES.iter().map(|recipe| recipe.name).collect::<Vec<_>>().join(", "),
-    })?;
+    let recipe = Recipe::find(name)?;
     let progress = Progress { live: settings.facts.tty && !settings.facts.ci, watch: Stopwatch::start() };
     // A variable that is set to nothing counts as unset.
     let options = image::Options { mirror: mirror.filter(|mirror| !mirror.is_empty()) };

@@ -23,7 +23,7 @@ pub(crate) fn ssh(arguments: &Ssh, settings: &Settings, cancel: &Cancel) -> Resu
     Ok(u8::try_from(code).unwrap_or(exit::FAILED))
 }
 
-pub(crate) fn console(arguments: &Console, settings: &Settings, _: &Cancel) -> Result<u8, Failure> {
+pub(crate) fn console(arguments: &Console, settings: &Settings) -> Result<u8, Failure> {
     let (site, node) = find(&arguments.file, arguments.place, &arguments.node, settings)?;
     output::words(format_args!("{}: press Enter for a shell, Ctrl-] to detach\n", node.label));
     let end = console::attach(&site.folder.sockets(), &node.domain, &node.label)
