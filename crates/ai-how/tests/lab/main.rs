@@ -12,6 +12,7 @@
 )]
 
 mod bench;
+mod clusters;
 mod faults;
 mod host;
 mod leaks;
