@@ -95,7 +95,7 @@ fn context(path: &Path, settings: &Settings) -> Context {
 fn foreign_subnets(settings: &Settings) -> Vec<(String, Ipv4Net)> {
     let plans = Folder::all(&settings.state)
         .into_iter()
-        .filter_map(|folder| serde_json::from_str::<plan::Plan>(&file::read(&folder.plan()).ok()?).ok());
+        .filter_map(|folder| plan::Plan::read(&file::read(&folder.plan()).ok()?).ok());
     let ours: Vec<String> = plans
         .flat_map(|plan| plan.clusters)
         .flat_map(|cluster| cluster.networks)

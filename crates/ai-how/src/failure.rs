@@ -57,9 +57,12 @@ impl From<engine::Error> for Failure {
         let code = match &error {
             _ if error.is_interruption() => exit::INTERRUPTED,
             E::Unsupported { .. } => exit::CONFIG,
-            E::Busy { .. } | E::NotRunning { .. } | E::Changed { .. } | E::NotReady { .. } | E::Render(_) => {
-                exit::FAILED
-            }
+            E::Busy { .. }
+            | E::NotRunning { .. }
+            | E::Plan { .. }
+            | E::Changed { .. }
+            | E::NotReady { .. }
+            | E::Render(_) => exit::FAILED,
             E::Image(image::Error::Unknown { .. }) => exit::CONFIG,
             _ => exit::ENVIRONMENT,
         };

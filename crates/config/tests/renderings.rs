@@ -72,10 +72,11 @@ fn text_never_passes_on_control_characters() {
 }
 
 #[test]
-fn text_is_empty_without_findings() {
-    let loaded = Loaded { lab: None, version: None, diagnostics: Vec::new(), omitted: 0 };
-    let report = Report { source: Source { name: "lab.yaml", bytes: b"" }, loaded: &loaded };
-    assert_eq!(text::render(&report, text::Color::Never), "");
+fn text_without_findings_is_the_verdict_alone() {
+    let bytes = include_bytes!("../../../config/lab.yaml");
+    let loaded = loaded(bytes);
+    let report = Report { source: Source { name: "lab.yaml", bytes }, loaded: &loaded };
+    assert_eq!(text::render(&report, text::Color::Never), "lab.yaml: valid\n");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Which Ansible to use: the one AI_HOW_ANSIBLE names, else the one `make set-up` made, else the one in `PATH`.
+//! Which Ansible to use: the one AI_HOW_ANSIBLE names, else the one `make set-up` made in this cache or in the
+//! environment's, else the one in `PATH`.
 
 use std::{
     fs,
@@ -28,14 +29,14 @@ pub struct Installation {
     pub mitogen: Option<PathBuf>,
 }
 
-/// Finds the Ansible to use.
+/// Finds the Ansible to use; set-up leaves its own in `cache`.
 ///
 /// # Errors
 /// There is none, it does not start, or it is too old.
-pub fn find_ansible() -> Result<Installation, Error> {
+pub fn find_ansible(cache: &Path) -> Result<Installation, Error> {
     let named = environment::variable("AI_HOW_ANSIBLE").map(PathBuf::from);
-    inspect(choose(named.as_deref(), &environment::cache_folder(), || {
-        environment::find_program("ansible-playbook")
+    inspect(choose(named.as_deref(), cache, || {
+        set_up(&environment::cache_folder()).or_else(|| environment::find_program("ansible-playbook"))
     })?)
 }
 
@@ -46,7 +47,7 @@ fn missing(reason: impl Into<String>) -> Error {
 fn choose(
     named: Option<&Path>,
     cache: &Path,
-    in_path: impl FnOnce() -> Option<PathBuf>,
+    elsewhere: impl FnOnce() -> Option<PathBuf>,
 ) -> Result<PathBuf, Error> {
     if let Some(folder) = named {
         let playbook = folder.join("bin/ansible-playbook");
@@ -54,7 +55,7 @@ fn choose(
             || format!("AI_HOW_ANSIBLE is {}, and {} is not there", folder.display(), playbook.display());
         return if playbook.is_file() { Ok(playbook) } else { Err(missing(reason())) };
     }
-    set_up(cache).or_else(in_path).ok_or_else(|| missing(""))
+    set_up(cache).or_else(elsewhere).ok_or_else(|| missing(""))
 }
 
 /// The newest complete environment of those that `make set-up` left in the cache, one for each set of versions.

@@ -19,6 +19,17 @@ pub enum Error {
         /// The lab's identity.
         lab: String,
     },
+    /// What was started is not known.
+    #[error(
+        "cannot use {}, which says what the lab was started as; `ai-how cluster destroy` removes the lab without it",
+        path.display()
+    )]
+    Plan {
+        /// The lab's `plan.json`.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: plan::model::ReadError,
+    },
     /// The file changed while its lab runs.
     #[error(
         "the lab {lab} runs as its file was before (plan {running}, the file now gives {wanted}). \

@@ -106,9 +106,16 @@ impl Site {
         Err(Error::NoLibvirt)
     }
 
-    /// The plan of what runs, or ran last.
-    pub fn plan(&self) -> Option<Plan> {
-        serde_json::from_str(&file::read(&self.folder.plan()).ok()?).ok()
+    /// The plan of what runs, or ran last; nothing when the lab was never started.
+    ///
+    /// # Errors
+    /// Another version of ai-how wrote it, or it is damaged.
+    pub fn plan(&self) -> Result<Option<Plan>, Error> {
+        let path = self.folder.plan();
+        if !path.exists() {
+            return Ok(None);
+        }
+        Plan::read(&file::read(&path)?).map(Some).map_err(|source| Error::Plan { path, source })
     }
 }
 

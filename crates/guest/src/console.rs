@@ -4,12 +4,8 @@
 //! to the guest, Ctrl-C too; Ctrl-] alone detaches.
 
 use std::{
-    fs::File,
     io::{self, Read, Write},
-    os::{
-        fd::{AsFd, AsRawFd},
-        unix::net::UnixStream,
-    },
+    os::{fd::AsFd, unix::net::UnixStream},
     path::Path,
 };
 
@@ -17,6 +13,7 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr},
 };
+use system::file::SocketFolder;
 
 /// Ctrl-], as in telnet and virsh.
 const DETACH: u8 = 0x1d;
@@ -46,20 +43,32 @@ pub enum End {
     Off,
 }
 
-/// Attaches standard input and output to the console whose socket is `<folder>/<domain>.console`.
-///
-/// # Errors
-/// See [`Error`]. The terminal is put back in every case.
-pub fn attach(sockets: &Path, domain: &str, node: &str) -> Result<End, Error> {
-    let absent = |source| Error::Absent { node: node.to_owned(), source };
-    // The folder's own path may be longer than a socket address can hold; this one never is.
-    let folder = File::open(sockets).map_err(absent)?;
-    let path = format!("/proc/self/fd/{}/{domain}.console", folder.as_raw_fd());
-    let stream = UnixStream::connect(path).map_err(absent)?;
-    let raw = RawTerminal::new().map_err(Error::Lost)?;
-    let end = shuttle(&stream, raw.is_some()).map_err(Error::Lost);
-    drop(raw);
-    end
+/// The console of a node that runs.
+#[derive(Debug)]
+pub struct Console(UnixStream);
+
+impl Console {
+    /// Opens the console whose socket is `<sockets>/<domain>.console`.
+    ///
+    /// # Errors
+    /// [`Error::Absent`].
+    pub fn open(sockets: &Path, domain: &str, node: &str) -> Result<Self, Error> {
+        SocketFolder::open(sockets)
+            .and_then(|folder| UnixStream::connect(folder.path(format!("{domain}.console"))))
+            .map(Self)
+            .map_err(|source| Error::Absent { node: node.to_owned(), source })
+    }
+
+    /// Joins standard input and output to it.
+    ///
+    /// # Errors
+    /// [`Error::Lost`]. The terminal is put back in every case.
+    pub fn attach(self) -> Result<End, Error> {
+        let raw = RawTerminal::new().map_err(Error::Lost)?;
+        let end = shuttle(&self.0, raw.is_some()).map_err(Error::Lost);
+        drop(raw);
+        end
+    }
 }
 
 fn shuttle(mut stream: &UnixStream, terminal: bool) -> io::Result<End> {

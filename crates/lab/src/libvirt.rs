@@ -1,14 +1,9 @@
 //! Libvirt, through its own C library.
 
-use std::{
-    fs::File,
-    os::fd::AsRawFd,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use render::{MARK_NAMESPACE, Mark};
-use system::{cancel::Cancel, clock::Stopwatch, watch::FolderWatch};
+use system::{cancel::Cancel, clock::Stopwatch, file::SocketFolder, watch::FolderWatch};
 use virt::{
     connect::Connect,
     domain::{Domain as VirtDomain, DomainState as VirtState},
@@ -22,8 +17,8 @@ use crate::hypervisor::{Domain, DomainState, Error, Hypervisor, Network, Observe
 #[derive(Debug)]
 pub struct Libvirt {
     connection: Connect,
-    /// Keeps the folder's path through `/proc/self/fd` alive; see [`Libvirt::private`].
-    _folder: Option<File>,
+    /// Where the connection's socket is, for the URI to stay true.
+    _folder: Option<SocketFolder>,
 }
 
 impl Libvirt {
@@ -48,10 +43,9 @@ impl Libvirt {
     pub fn private(sockets: &Path, limit: Duration, cancel: &Cancel) -> Result<Self, Error> {
         let unreachable =
             |message: String| Error::Unreachable { uri: sockets.display().to_string(), message };
-        // The folder's own path may be longer than a socket address can hold; this one never is.
-        let folder = File::open(sockets).map_err(|error| unreachable(error.to_string()))?;
-        let short = PathBuf::from(format!("/proc/self/fd/{}/libvirt-sock", folder.as_raw_fd()));
-        let uri = format!("qemu:///system?socket={}", short.display());
+        let folder = SocketFolder::open(sockets).map_err(|error| unreachable(error.to_string()))?;
+        let socket = folder.path("libvirt-sock");
+        let uri = format!("qemu:///system?socket={}", socket.display());
         let watch = FolderWatch::new(sockets).map_err(|error| unreachable(error.to_string()))?;
         let started = Stopwatch::start();
         loop {
@@ -64,7 +58,7 @@ impl Libvirt {
                 return Err(error);
             }
             // The socket is made before it is listened to, so a look now and then is needed besides the watch.
-            let pause = if short.exists() { Duration::from_millis(20) } else { Duration::from_millis(200) };
+            let pause = if socket.exists() { Duration::from_millis(20) } else { Duration::from_millis(200) };
             watch.wait(left.min(pause)).map_err(|error| unreachable(error.to_string()))?;
         }
     }

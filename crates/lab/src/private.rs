@@ -2,9 +2,8 @@
 
 use std::{
     ffi::OsString,
-    fs::File,
     io::{self, BufRead, BufReader, Write},
-    os::{fd::AsRawFd, unix::net::UnixStream},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -13,7 +12,9 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use system::{
     cancel::Cancel,
     clock::{self, Stopwatch},
-    environment, file, host,
+    environment,
+    file::{self, SocketFolder},
+    host,
     namespace::{self, Network},
     process::{self, Command, Detached},
     watch::FolderWatch,
@@ -197,9 +198,7 @@ struct Connection {
 
 impl Connection {
     fn open(sockets: &Path) -> io::Result<Self> {
-        // The folder's own path may be longer than a socket address can hold; this one never is.
-        let folder = File::open(sockets)?;
-        let stream = UnixStream::connect(format!("/proc/self/fd/{}/control", folder.as_raw_fd()))?;
+        let stream = UnixStream::connect(SocketFolder::open(sockets)?.path("control"))?;
         stream.set_read_timeout(Some(LIMIT))?;
         Ok(Self { stream })
     }

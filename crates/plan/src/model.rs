@@ -25,6 +25,38 @@ pub struct Plan {
     pub clusters: Vec<ClusterPlan>,
 }
 
+/// Why a `plan.json` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Another version of ai-how wrote it.
+    #[error("it is of format {found}, and this version of ai-how knows format {FORMAT}")]
+    Format {
+        /// The format it says it is of.
+        found: u32,
+    },
+    /// It is no plan.
+    #[error("it is damaged")]
+    Damaged(#[from] serde_json::Error),
+}
+
+impl Plan {
+    /// Reads what was written as `plan.json`.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn read(json: &str) -> Result<Self, ReadError> {
+        // A newer plan may lack what this version looks for, so what it is comes before what it says.
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
+        match serde_json::from_str(json)? {
+            Head { format: FORMAT } => Ok(serde_json::from_str(json)?),
+            Head { format: found } => Err(ReadError::Format { found }),
+        }
+    }
+}
+
 /// One cluster of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterPlan {

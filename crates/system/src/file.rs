@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -102,6 +102,26 @@ pub fn remove_file(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::new("remove", path)(error)),
         _ => Ok(()),
+    }
+}
+
+/// A folder of sockets, open: a way to them that fits into a socket address, which holds 107 bytes, however long the
+/// folder's own path is.
+#[derive(Debug)]
+pub struct SocketFolder(File);
+
+impl SocketFolder {
+    /// Opens the folder.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        File::open(path).map(Self)
+    }
+
+    /// A path to the socket for this process, as long as this value lives.
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        Path::new("/proc/self/fd").join(self.0.as_raw_fd().to_string()).join(name)
     }
 }
 

@@ -91,7 +91,7 @@ pub(crate) fn status(lab: &Lab, format: Format, settings: &Settings, cancel: &Ca
     let site = settings.site(&plan.lab, &lab.file, lab.place);
     let nodes = engine::status(&site, &plan, cancel)?;
     match format {
-        Format::Json => output::data(format_args!("{:#}\n", json(&plan, &site, &nodes)))?,
+        Format::Json => output::data(format_args!("{:#}\n", json(&plan, &site, &nodes)?))?,
         Format::Text => {
             output::data(format_args!("lab {}\n", site.folder.id()))?;
             let width = nodes.iter().map(|node| node.node.len()).max().unwrap_or(0);
@@ -109,8 +109,8 @@ pub(crate) fn status(lab: &Lab, format: Format, settings: &Settings, cancel: &Ca
     Ok(exit::OK)
 }
 
-fn json(plan: &Plan, site: &Site, nodes: &[NodeStatus]) -> serde_json::Value {
-    let running = site.plan().map(|plan| plan.id);
+fn json(plan: &Plan, site: &Site, nodes: &[NodeStatus]) -> Result<serde_json::Value, Failure> {
+    let running = site.plan()?.map(|plan| plan.id);
     let nodes: Vec<_> = nodes
         .iter()
         .map(|node| {
@@ -124,13 +124,13 @@ fn json(plan: &Plan, site: &Site, nodes: &[NodeStatus]) -> serde_json::Value {
             })
         })
         .collect();
-    serde_json::json!({
+    Ok(serde_json::json!({
         "lab": site.folder.id(),
         "folder": site.folder.path().display().to_string(),
         "plan": plan.id,
         "started_plan": running,
         "nodes": nodes,
-    })
+    }))
 }
 
 fn stop(lab: &Lab, format: Format, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
@@ -148,7 +148,7 @@ fn stop(lab: &Lab, format: Format, settings: &Settings, cancel: &Cancel) -> Resu
     let Some(session) = site.find(cancel)? else { return absent() };
     let verdict = accelerator::probe(&settings.cache, cancel)?;
     // What runs is what is stopped, whatever the file says by now.
-    let running = site.plan().unwrap_or(plan);
+    let running = site.plan()?.unwrap_or(plan);
     let about = About { verb: "stop", plan: &running, file: &lab.file, verdict: &verdict, format };
     let run = Run::start(&about, settings, site.folder.path())?;
     let result =

@@ -67,7 +67,7 @@ pub(crate) fn run(format: Format, settings: &Settings, cancel: &Cancel) -> Resul
         program("firewall", "nft", "nftables"),
         program("image builder", "mmdebstrap", "mmdebstrap"),
         program("file system tools", "mke2fs", "e2fsprogs"),
-        ansible(),
+        ansible(&settings.cache),
         memory(),
         disk("disk for images", &settings.cache),
         disk("disk for labs", &settings.state),
@@ -187,9 +187,9 @@ fn accelerator(settings: &Settings, cancel: &Cancel) -> Finding {
     }
 }
 
-fn ansible() -> Finding {
+fn ansible(cache: &Path) -> Finding {
     let name = "Ansible";
-    match deploy::find_ansible() {
+    match deploy::find_ansible(cache) {
         Ok(found) if found.mitogen.is_some() => Finding::good(
             name,
             format!("ansible-core {} with mitogen, {}", found.version, found.playbook.display()),

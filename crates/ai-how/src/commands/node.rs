@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use engine::Site;
-use guest::console::{self, End};
+use guest::console::{Console, End};
 use plan::model::NodePlan;
 use system::cancel::Cancel;
 
 use crate::{
-    cli::{self, Console, Ssh},
+    cli::{self, Ssh},
     document, exit,
     failure::Failure,
     output,
@@ -23,11 +23,12 @@ pub(crate) fn ssh(arguments: &Ssh, settings: &Settings, cancel: &Cancel) -> Resu
     Ok(u8::try_from(code).unwrap_or(exit::FAILED))
 }
 
-pub(crate) fn console(arguments: &Console, settings: &Settings) -> Result<u8, Failure> {
+pub(crate) fn console(arguments: &cli::Console, settings: &Settings) -> Result<u8, Failure> {
     let (site, node) = find(&arguments.file, arguments.place, &arguments.node, settings)?;
+    let failed = |error| Failure::new(exit::FAILED, error);
+    let console = Console::open(&site.folder.sockets(), &node.domain, &node.label).map_err(failed)?;
     output::words(format_args!("{}: press Enter for a shell, Ctrl-] to detach\n", node.label));
-    let end = console::attach(&site.folder.sockets(), &node.domain, &node.label)
-        .map_err(|error| Failure::new(exit::FAILED, error))?;
+    let end = console.attach().map_err(failed)?;
     let words = match end {
         End::Detached => "detached",
         End::Off => "is off",
@@ -45,7 +46,7 @@ fn find(
 ) -> Result<(Site, NodePlan), Failure> {
     let plan = document::plan(file, settings)?;
     let site = settings.site(&plan.lab, file, place);
-    let plan = site.plan().unwrap_or(plan);
+    let plan = site.plan()?.unwrap_or(plan);
     match plan.find(name) {
         Some(node) => Ok((site, node.clone())),
         None => {

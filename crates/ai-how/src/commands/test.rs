@@ -98,11 +98,14 @@ impl Command<'_> {
         Ok(exit::OK)
     }
 
-    fn prepare(&self) -> Result<(Plan, Site, Verdict), Failure> {
+    fn prepare(&self) -> Result<(Plan, Site), Failure> {
         let plan = document::plan(&self.lab.file, self.settings)?;
         let site = self.settings.site(&plan.lab, &self.lab.file, self.lab.place);
-        let verdict = accelerator::probe(&self.settings.cache, self.cancel)?;
-        Ok((plan, site, verdict))
+        Ok((plan, site))
+    }
+
+    fn verdict(&self) -> Result<Verdict, Failure> {
+        Ok(accelerator::probe(&self.settings.cache, self.cancel)?)
     }
 
     fn start_run(&self, verb: &str, plan: &Plan, site: &Site, verdict: &Verdict) -> Result<Run, Failure> {
@@ -116,7 +119,7 @@ impl Command<'_> {
         verb: &str,
         work: impl FnOnce(&Work<'_>) -> Result<(), Failure>,
     ) -> Result<u8, Failure> {
-        let (_, site, verdict) = self.prepare()?;
+        let (_, site) = self.prepare()?;
         let absent = || engine::Error::NotRunning { lab: site.folder.id() };
         // The lock makes the lab's folder, and a lab that was never started has none.
         if !site.folder.path().exists() {
@@ -124,10 +127,11 @@ impl Command<'_> {
         }
         let _lock = cluster::lock(&site)?;
         let session = site.find(self.cancel)?.ok_or_else(absent)?;
-        let plan = site.plan().ok_or_else(absent)?;
+        let plan = site.plan()?.ok_or_else(absent)?;
+        let verdict = self.verdict()?;
         let run = self.start_run(verb, &plan, &site, &verdict)?;
         let result =
-            work(&Work { session: &session, plan: &plan, verdict: &verdict, run: &run, cancel: self.cancel });
+            work(&Work { session: &session, plan: &plan, verdict: &verdict, run: &run, command: self });
         run.finish(result)
     }
 
@@ -138,8 +142,8 @@ impl Command<'_> {
         work: impl FnOnce(&Work<'_>) -> Result<(), Failure>,
     ) -> Result<u8, Failure> {
         // What would fail the run later fails it before anything starts.
-        deploy::find_ansible().map_err(deploy_failure)?;
-        let (plan, site, verdict) = self.prepare()?;
+        deploy::find_ansible(&self.settings.cache).map_err(deploy_failure)?;
+        let (plan, site) = self.prepare()?;
         let _lock = cluster::lock(&site)?;
         if site.find(self.cancel)?.is_some() || site.folder.has_disks() {
             let message = format!(
@@ -149,6 +153,7 @@ impl Command<'_> {
             );
             return Err(Failure::new(exit::FAILED, message));
         }
+        let verdict = self.verdict()?;
         let run = self.start_run(verb, &plan, &site, &verdict)?;
         let mut session = None;
         let result = (|| {
@@ -158,7 +163,7 @@ impl Command<'_> {
                 cluster::boot(session, &plan, &images, &verdict, &run, self.cancel)?;
                 Ok(session)
             })?;
-            let on = Work { session, plan: &plan, verdict: &verdict, run: &run, cancel: self.cancel };
+            let on = Work { session, plan: &plan, verdict: &verdict, run: &run, command: self };
             on.deploy()?;
             let result = work(&on);
             measure::nodes(&plan, session.folder(), run.sink());
@@ -220,13 +225,13 @@ struct Work<'a> {
     plan: &'a Plan,
     verdict: &'a Verdict,
     run: &'a Run,
-    cancel: &'a Cancel,
+    command: &'a Command<'a>,
 }
 
 impl Work<'_> {
     fn deploy(&self) -> Result<(), Failure> {
         self.run.phase(Phase::Deploy, || {
-            let ansible = deploy::find_ansible().map_err(deploy_failure)?;
+            let ansible = deploy::find_ansible(&self.command.settings.cache).map_err(deploy_failure)?;
             let nodes = self.session.running(self.plan)?;
             let stopped: Vec<String> = self
                 .plan
@@ -244,7 +249,7 @@ impl Work<'_> {
                 ansible: &ansible,
                 slowness: self.verdict.slowness,
             };
-            deployment.run(self.run.sink(), self.cancel).map(drop).map_err(deploy_failure)
+            deployment.run(self.run.sink(), self.command.cancel).map(drop).map_err(deploy_failure)
         })
     }
 
@@ -256,8 +261,14 @@ impl Work<'_> {
         self.run.phase(Phase::Tests, || {
             let shell = NodeShell(self.session.ssh());
             let sink = self.run.sink();
-            let summary =
-                harness::run::run(selection, &self.plan.clusters, &shell, sink, self.options(), self.cancel);
+            let summary = harness::run::run(
+                selection,
+                &self.plan.clusters,
+                &shell,
+                sink,
+                self.options(),
+                self.command.cancel,
+            );
             verdict(summary.outcome(), &summary)
         })
     }
@@ -266,8 +277,14 @@ impl Work<'_> {
         self.run.phase(Phase::Tests, || {
             let shell = NodeShell(self.session.ssh());
             let sink = self.run.sink();
-            let report =
-                sabotage::run(selection, &self.plan.clusters, &shell, sink, self.options(), self.cancel);
+            let report = sabotage::run(
+                selection,
+                &self.plan.clusters,
+                &shell,
+                sink,
+                self.options(),
+                self.command.cancel,
+            );
             verdict(report.outcome(), &report)
         })
     }

@@ -1,6 +1,6 @@
 //! `ai-how validate`: every finding of every file.
 
-use config::{Severity, diagnostic};
+use config::diagnostic;
 
 use crate::{
     cli::{DiagnosticFormat, Validate},
@@ -29,7 +29,9 @@ pub(crate) fn run(arguments: &Validate, settings: &Settings) -> Result<u8, Failu
         return Err(Failure::told(exit::USAGE));
     }
     match arguments.format {
-        DiagnosticFormat::Text => documents.iter().try_for_each(|document| text(document, settings))?,
+        DiagnosticFormat::Text => {
+            documents.iter().try_for_each(|document| output::data(document.text(settings.colour_data)))?;
+        }
         DiagnosticFormat::Json => match documents.as_slice() {
             [document] if arguments.files.len() == 1 => {
                 output::data(document.report(diagnostic::json::render) + "\n")?
@@ -51,19 +53,6 @@ pub(crate) fn run(arguments: &Validate, settings: &Settings) -> Result<u8, Failu
         return Ok(exit::USAGE);
     }
     Ok(if documents.iter().all(|document| document.loaded.is_valid()) { exit::OK } else { exit::FAILED })
-}
-
-fn text(document: &Document, settings: &Settings) -> Result<(), Failure> {
-    output::data(document.text(settings.colour_data))?;
-    let count =
-        |severity| document.loaded.diagnostics.iter().filter(|found| found.severity == severity).count();
-    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    let verdict = if document.loaded.is_valid() { "valid" } else { "not valid" };
-    let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    let (file, errors, warnings) =
-        (document.path.display(), counted(errors, "error"), counted(warnings, "warning"));
-    output::words(format_args!("{file}: {verdict}, {errors}, {warnings}\n"));
-    Ok(())
 }
 
 fn sarif(documents: &[Document]) -> String {

@@ -1,5 +1,7 @@
 //! `ai-how test`, as far as it goes without a machine.
 
+use std::os::unix::fs::PermissionsExt;
+
 use crate::home::Home;
 
 /// The programs that tests below need besides an emulator.
@@ -71,12 +73,44 @@ fn without_an_emulator_nothing_is_started() {
         &["cluster", "start", "lab.yaml"][..],
         &["cluster", "start", "lab.yaml", "--format", "json"],
         &["test", "--file", "lab.yaml", "start-cluster"],
-        &["test", "--file", "lab.yaml", "run-tests"],
     ] {
         home.run(command)
             .fails(3, &["qemu-system-x86_64 is not installed", "make set-up", "qemu-system-x86"]);
     }
     assert_eq!(home.names("state"), Vec::<String>::new());
+    // What needs no emulator does not ask for one.
+    home.run(["test", "--file", "lab.yaml", "run-tests"]).fails(1, &["does not run", "ai-how cluster start"]);
+}
+
+#[test]
+fn ansible_is_found_in_the_cache_that_is_named() {
+    let home = home().with_namespaces();
+    let found = |cache: &str| {
+        let findings = home.run(["doctor", "--format", "json", "--cache", cache]).json();
+        let ansible =
+            findings.as_array().unwrap().iter().find(|found| found["name"] == "Ansible").unwrap().clone();
+        ansible["found"].as_str().unwrap().to_owned()
+    };
+    assert!(found("other").contains("not installed"), "{}", found("other"));
+    let playbook = home.write(
+        "other/ansible-1/bin/ansible-playbook",
+        "#!/bin/sh\necho 'ansible-playbook [core 2.19.1]\n  ansible python module location = /nowhere/ansible'\n",
+    );
+    std::fs::set_permissions(playbook, PermissionsExt::from_mode(0o755)).unwrap();
+    home.write("other/ansible-1/complete", "");
+    assert!(found("other").contains("ansible-core 2.19.1"), "{}", found("other"));
+}
+
+#[test]
+fn a_plan_of_another_version_is_told_and_can_be_removed() {
+    let home = home().with_namespaces();
+    let status = ["cluster", "status", "lab.yaml", "--format", "json"];
+    let folder = home.run(status).json()["folder"].as_str().unwrap().to_owned();
+    home.write(format!("{folder}/plan.json"), r#"{"format": 99}"#);
+    home.run(status).fails(1, &["plan.json", "it is of format 99", "ai-how cluster destroy"]);
+    home.run(["ssh", "--file", "lab.yaml", "controller"]).fails(1, &["it is of format 99"]);
+    home.run(["cluster", "destroy", "lab.yaml"]).succeeds();
+    assert!(!std::path::Path::new(&folder).exists());
 }
 
 #[test]

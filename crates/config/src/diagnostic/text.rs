@@ -23,14 +23,10 @@ pub enum Color {
     Always,
 }
 
-/// Every diagnostic in the manner of a compiler, and a last line that counts them. Nothing when there is
-/// nothing to say.
+/// Every diagnostic in the manner of a compiler, and a last line with the verdict.
 #[must_use]
 pub fn render(report: &Report<'_>, color: Color) -> String {
     let diagnostics = &report.loaded.diagnostics;
-    if diagnostics.is_empty() {
-        return String::new();
-    }
     let renderer = match color {
         Color::Never => Renderer::plain(),
         Color::Always => Renderer::styled(),
@@ -52,18 +48,16 @@ pub fn render(report: &Report<'_>, color: Color) -> String {
 }
 
 fn summary(report: &Report<'_>) -> String {
-    let count =
-        |severity| report.loaded.diagnostics.iter().filter(|found| found.severity == severity).count();
-    let words = |number: usize, word: &str| match number {
-        0 => None,
-        1 => Some(format!("1 {word}")),
-        _ => Some(format!("{number} {word}s")),
-    };
-    let parts: Vec<_> = [words(count(Severity::Error), "error"), words(count(Severity::Warning), "warning")]
-        .into_iter()
-        .flatten()
-        .collect();
-    format!("{}: {}\n", report.source.name, parts.join(", "))
+    let mut summary =
+        format!("{}: {}", report.source.name, if report.loaded.is_valid() { "valid" } else { "not valid" });
+    for (severity, word) in [(Severity::Error, "error"), (Severity::Warning, "warning")] {
+        match report.loaded.diagnostics.iter().filter(|found| found.severity == severity).count() {
+            0 => {}
+            1 => summary += &format!(", 1 {word}"),
+            count => summary += &format!(", {count} {word}s"),
+        }
+    }
+    summary + "\n"
 }
 
 fn one(renderer: &Renderer, name: &str, text: &str, found: &Diagnostic) -> String {
