@@ -154,6 +154,8 @@ impl Build<'_> {
     }
 
     fn install(&self, root: &Path) -> Result<(), Error> {
+        let temporary = self.folder.join("tmp");
+        file::create_folder(&temporary)?;
         let mut command = Command::new("mmdebstrap")
             // Root of the namespaces is all the root it needs, and it cannot make device nodes: it binds them.
             .args(["--mode=root", "--variant=minbase", "--format=directory", "--skip=check/empty"])
@@ -163,6 +165,8 @@ impl Build<'_> {
             .arg(format!("--include={}", self.recipe.packages.join(",")))
             // The kernel package would make an initramfs of its own; ours is smaller and made in no time.
             .env("INITRD", "No")
+            // It leaves keys and lists there when it is killed.
+            .env("TMPDIR", temporary)
             .arg(self.recipe.suite)
             .arg(root);
         if let Some(mirror) = self.mirror() {

@@ -9,7 +9,9 @@
 
 use std::{
     collections::BTreeMap,
-    env, io,
+    env,
+    ffi::OsString,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -69,12 +71,20 @@ pub fn home() -> PathBuf {
     variable("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from)
 }
 
-/// The first executable of that name in `PATH`, or in the folders where Debian keeps daemons, which an ordinary
-/// user's `PATH` does not name.
+/// `PATH` and the folders where Debian keeps daemons and administrators' tools, which an ordinary user's `PATH` does
+/// not name. Programs that are started get it too, because they start others.
+pub fn search_path() -> OsString {
+    let mut path = env::var_os("PATH").unwrap_or_default();
+    if !path.is_empty() {
+        path.push(":");
+    }
+    path.push("/usr/sbin:/sbin");
+    path
+}
+
+/// The first executable of that name in [`search_path`].
 pub fn find_program(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path)
-        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+    env::split_paths(&search_path())
         .map(|folder| folder.join(name))
         .find(|candidate| is_executable(candidate))
 }

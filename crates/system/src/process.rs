@@ -22,7 +22,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{cancel::Cancel, clock::Stopwatch};
+use crate::{cancel::Cancel, clock::Stopwatch, environment};
 
 /// How many bytes of a failed program's last words an error carries.
 const LAST_WORDS: usize = 2048;
@@ -125,12 +125,13 @@ pub struct Command {
 }
 
 impl Command {
-    /// A program by name or path, without arguments.
+    /// A program by name or path, without arguments. It speaks English, and finds what [`environment::find_program`]
+    /// does.
     pub fn new(program: impl Into<OsString>) -> Self {
         Self {
             program: program.into(),
             arguments: Vec::new(),
-            environment: vec![("LC_ALL".into(), "C".into())],
+            environment: vec![("LC_ALL".into(), "C".into()), ("PATH".into(), environment::search_path())],
             folder: None,
             input: Vec::new(),
             deadline: None,

@@ -31,13 +31,14 @@ fn recipe() -> &'static Recipe {
 
 /// A home in which `mmdebstrap` is one of ours.
 fn home(builder: &str) -> Home {
-    let programs = ["mkdir", "touch", "tail", "sleep", "cp"];
+    let programs = ["mkdir", "mktemp", "touch", "tail", "sleep", "cp"];
     Home::new().with_namespaces().with(&programs).with_fake("mmdebstrap", builder)
 }
 
-/// A home with all that a build of a root without content needs, up to the image.
+/// A home with all that a build of a root without content needs, up to the image. mke2fs is where Debian has it, which
+/// is not in an ordinary user's `PATH`.
 fn able(home: Home) -> Home {
-    let home = home.with(&["mke2fs", "qemu-img", "xz"]);
+    let home = home.with(&["qemu-img", "xz"]);
     let modules = "root/usr/lib/modules/6.12-test";
     for module in recipe().modules {
         home.write(format!("{modules}/{module}.xz"), EMPTY_XZ);
@@ -197,13 +198,17 @@ fn an_interrupted_build_leaves_nothing() {
 #[test]
 fn a_killed_build_runs_no_further_and_the_next_one_starts_over() {
     let home = able(home("builder-that-hangs"));
-    let mut building = Building::start(home.command(BUILD));
+    home.write("tmp/nothing-else", "");
+    let mut command = home.command(BUILD);
+    command.env("TMPDIR", home.path("tmp"));
+    let mut building = Building::start(command);
     until("the build is in the middle", || home.path("hangs").exists());
     assert!(home.processes().len() > 2, "the program, its namespaces, the builder and its child");
     building.signal(Signal::SIGKILL);
     building.end();
     until("every process of the build ends", || home.processes().is_empty());
     assert!(home.names("cache/images").contains(&staging()), "a killed program clears nothing");
+    assert_eq!(home.names("tmp"), ["nothing-else"]);
     assert_eq!(home.run(["image", "list", "--format", "json"]).json(), serde_json::json!([]));
 
     fs::remove_file(home.path("bin/mmdebstrap")).unwrap();
