@@ -120,9 +120,10 @@ impl Findings {
         }
     }
 
-    /// Adds what the schema says, unless something was said about that place before.
+    /// Adds what the schema says, unless an error was told about that place before.
     pub(crate) fn extend_with_shape(&mut self, list: Vec<Diagnostic>) {
-        let said: HashSet<Span> = self.list.iter().map(|found| found.span).collect();
+        let errors = self.list.iter().filter(|found| found.severity == Severity::Error);
+        let said: HashSet<Span> = errors.map(|found| found.span).collect();
         self.refused.extend(list.iter().map(|found| found.span));
         self.list.extend(list.into_iter().filter(|found| !said.contains(&found.span)));
     }

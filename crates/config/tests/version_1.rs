@@ -297,3 +297,14 @@ fn strict_refuses_what_is_only_odd() {
         loaded(&text).diagnostics.iter().map(|found| (found.code.as_str(), found.severity)).collect();
     assert_eq!(found, [("duplicate-address", Severity::Warning)]);
 }
+
+#[test]
+fn what_was_odd_before_does_not_hide_what_is_wrong() {
+    let wrong = changed("partitions: [debug]", "partetions: [debug]");
+    assert!(!loaded(&wrong).is_valid());
+    let text = wrong.replace("    slurm_config: {", "    slurm_config: {}\n    slurm_config: {");
+    let found: Vec<_> =
+        loaded(&text).diagnostics.iter().map(|found| (found.code.as_str(), found.severity)).collect();
+    assert!(found.contains(&("duplicate-key", Severity::Warning)), "{found:?}");
+    assert!(found.contains(&("missing-key", Severity::Error)), "{found:?}");
+}
