@@ -2,55 +2,19 @@
 
 #![expect(clippy::disallowed_methods, reason = "how long it takes is what is tested")]
 
+mod survival;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use ai_how_config::diagnostic::{github, json, sarif, text};
-use ai_how_config::{Context, Loaded, Report, Severity, Source, load};
+use ai_how_config::{Context, Source, load};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
+use survival::survives;
 
 /// Nothing may take longer. A debug build on an idle machine keeps to it too; on a busy one it gets more.
 const LONGEST: Duration = Duration::from_secs(if cfg!(debug_assertions) { 6 } else { 1 });
-
-/// Loads and renders in every way; checks what must hold for any input.
-fn survives(bytes: &[u8]) -> (Loaded, Duration) {
-    let source = Source { name: "input.yaml", bytes };
-    let begin = Instant::now();
-    let loaded = load(&source, &Context::default());
-    let report = Report { source, loaded: &loaded };
-    let renderings = [
-        text::render(&report, text::Color::Always),
-        json::render(&report),
-        github::render(&report),
-        sarif::render(&[report]),
-    ];
-    let elapsed = begin.elapsed();
-    let refused = loaded.diagnostics.iter().any(|found| found.severity == Severity::Error);
-    assert!(
-        loaded.is_valid() != refused || loaded.omitted > 0,
-        "refused without a word, or accepted in spite of it"
-    );
-    let lengths = renderings.each_ref().map(String::len);
-    assert!(lengths.iter().all(|length| *length < 4 << 20), "a rendering is too long: {lengths:?}");
-    for found in &loaded.diagnostics {
-        let span = found.span;
-        assert!(span.start <= span.end && span.end <= bytes.len(), "{found:?}");
-        assert_eq!(span.line, line_of(bytes, span.start), "{found:?}");
-    }
-    (loaded, elapsed)
-}
-
-/// Lines end with a line feed, a carriage return, or both.
-fn line_of(bytes: &[u8], at: usize) -> usize {
-    let ends = |index: &usize| match bytes[*index] {
-        b'\n' => true,
-        b'\r' => bytes.get(index + 1) != Some(&b'\n'),
-        _ => false,
-    };
-    (0..at).filter(ends).count() + 1
-}
 
 fn head(text: &str) -> String {
     text.chars().take(40).collect()
@@ -104,7 +68,7 @@ fn every_known_attack_is_answered_quickly() {
     attacks.push(anchors);
     let mut slow = Vec::new();
     for attack in &attacks {
-        let (loaded, elapsed) = survives(attack.as_bytes());
+        let (loaded, elapsed) = survives(attack.as_bytes(), &Context::default());
         assert!(!loaded.is_valid(), "{}", head(attack));
         if elapsed > LONGEST {
             slow.push(format!("{}: {elapsed:?}", head(attack)));
@@ -141,7 +105,7 @@ fn a_lab_of_a_thousand_nodes_loads_quickly() {
     let text = format!(
         "version: \"2.0\"\nname: large\nclusters:\n  hpc:\n    kind: slurm\n    networks:\n      lan: {{subnet: 10.0.0.0/16}}\n    nodes:\n{nodes}    partitions:\n      - {{name: all, nodes: [{names}]}}\n"
     );
-    let (loaded, elapsed) = survives(text.as_bytes());
+    let (loaded, elapsed) = survives(text.as_bytes(), &Context::default());
     assert!(loaded.is_valid(), "{:?}", loaded.diagnostics.first());
     assert!(elapsed < LONGEST, "{elapsed:?}");
 }
@@ -156,7 +120,7 @@ fn a_thousand_findings_of_each_kind_are_found_quickly() {
         );
     }
     let text = format!("version: \"2.0\"\nname: large\nclusters:\n{clusters}");
-    let (loaded, elapsed) = survives(text.as_bytes());
+    let (loaded, elapsed) = survives(text.as_bytes(), &Context::default());
     assert!(loaded.omitted > 5000, "{}", loaded.omitted);
     assert!(elapsed < LONGEST, "{elapsed:?}");
 }
@@ -233,13 +197,13 @@ proptest! {
 
     #[test]
     fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
-        let (_, elapsed) = survives(&bytes);
+        let (_, elapsed) = survives(&bytes, &Context::default());
         prop_assert!(elapsed < LONGEST, "{:?}", elapsed);
     }
 
     #[test]
     fn anything_like_yaml_is_survived(pieces in prop::collection::vec(piece(), 0..120)) {
-        let (_, elapsed) = survives(pieces.concat().as_bytes());
+        let (_, elapsed) = survives(pieces.concat().as_bytes(), &Context::default());
         prop_assert!(elapsed < LONGEST, "{:?}", elapsed);
     }
 
@@ -256,7 +220,7 @@ proptest! {
             text.splice(start..end, piece.chars());
         }
         let text: String = text.into_iter().collect();
-        let (_, elapsed) = survives(text.as_bytes());
+        let (_, elapsed) = survives(text.as_bytes(), &Context::default());
         prop_assert!(elapsed < LONGEST, "{:?}", elapsed);
     }
 
@@ -264,7 +228,7 @@ proptest! {
     fn examples_that_end_early_are_survived(example in 0..3_usize, end in any::<prop::sample::Index>()) {
         let examples = examples();
         let bytes = examples[example % examples.len()].as_bytes();
-        let (_, elapsed) = survives(&bytes[..end.index(bytes.len())]);
+        let (_, elapsed) = survives(&bytes[..end.index(bytes.len())], &Context::default());
         prop_assert!(elapsed < LONGEST, "{:?}", elapsed);
     }
 }
@@ -279,7 +243,7 @@ fn a_long_run_finds_nothing() {
     let mut count = 0_u32;
     while Instant::now() < end {
         let tree = strategy.new_tree(&mut runner).map(|tree| tree.current()).unwrap_or_default();
-        let (_, elapsed) = survives(tree.concat().as_bytes());
+        let (_, elapsed) = survives(tree.concat().as_bytes(), &Context::default());
         assert!(elapsed < LONGEST, "{elapsed:?}");
         count += 1;
     }
