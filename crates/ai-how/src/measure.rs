@@ -10,12 +10,7 @@ use system::host;
 pub(crate) fn nodes(plan: &Plan, lab: &Path, sink: &dyn Sink) {
     let folder = lab.display().to_string();
     for (_, node) in plan.nodes() {
-        let name = format!("guest={},", node.domain);
-        let mut pids = host::processes(|words| {
-            words.iter().any(|word| word.starts_with(&name))
-                && words.iter().any(|word| word.contains(&folder))
-        });
-        let Some(pid) = pids.pop() else { continue };
+        let Some(pid) = host::guest_process(&node.domain, &folder) else { continue };
         let figures = [
             ("node-memory-pss", host::proportional_memory_mib(pid), "MiB"),
             ("node-cpu-seconds", host::cpu_seconds(pid), "s"),

@@ -147,3 +147,12 @@ pub fn processes(wanted: impl Fn(&[String]) -> bool) -> Vec<i32> {
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     pids.filter(|pid| command_line(*pid).is_some_and(|words| wanted(&words))).collect()
 }
+
+/// The QEMU process that runs a domain of libvirt whose files are below `folder`; `None` when it does not run.
+pub fn guest_process(domain: &str, folder: &str) -> Option<i32> {
+    let name = format!("guest={domain},");
+    let wanted = |words: &[String]| {
+        words.iter().any(|word| word.starts_with(&name)) && words.iter().any(|word| word.contains(folder))
+    };
+    processes(wanted).first().copied()
+}

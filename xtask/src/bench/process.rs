@@ -38,11 +38,7 @@ impl Taken {
 
     /// Of the process that runs a domain of the lab below this folder.
     pub(crate) fn of_domain(domain: &str, folder: &str) -> Option<Self> {
-        let name = format!("guest={domain},");
-        let wanted = |words: &[String]| {
-            words.iter().any(|word| word.starts_with(&name)) && words.iter().any(|word| word.contains(folder))
-        };
-        host::processes(wanted).first().and_then(|pid| Self::of(*pid))
+        host::guest_process(domain, folder).and_then(Self::of)
     }
 }
 

@@ -1,9 +1,8 @@
 //! What a run of ai-how tells about itself: the events in its folder.
 
-use std::fs;
 use std::path::Path;
 
-use events::{Event, EventKind, FORMAT, NodeState, Phase};
+use events::{Event, EventKind, NodeState, Phase};
 use jiff::Timestamp;
 
 use crate::Failure;
@@ -15,18 +14,11 @@ pub(crate) struct Told(Vec<Event>);
 impl Told {
     /// Reads the events of a run's folder.
     pub(crate) fn read(run: &Path) -> Result<Self, Failure> {
-        let path = run.join("events.jsonl");
-        let text =
-            fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        Self::parse(&text).map_err(|error| format!("{}: {error}", path.display()).into())
-    }
-
-    fn parse(text: &str) -> Result<Self, Failure> {
-        let events: Vec<Event> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        let path = run.join(report::record::FILE);
+        let events = report::read(&path)?;
         match events.first().map(|event| &event.kind) {
-            Some(EventKind::RunStarted { format, .. }) if *format <= FORMAT => Ok(Self(events)),
-            Some(EventKind::RunStarted { format, .. }) => Err(format!("its format {format} is newer").into()),
-            _ => Err("it does not begin with the start of a run".into()),
+            Some(EventKind::RunStarted { .. }) => Ok(Self(events)),
+            _ => Err(format!("{}: it does not begin with the start of a run", path.display()).into()),
         }
     }
 
@@ -72,9 +64,15 @@ mod tests {
 {"time":"2025-01-01T00:00:26Z","event":"phase-finished","phase":"boot","outcome":"passed","seconds":25.0}
 "#;
 
+    fn told(record: &str) -> Result<Told, Failure> {
+        let run = tempfile::tempdir().unwrap();
+        std::fs::write(run.path().join("events.jsonl"), record).unwrap();
+        Told::read(run.path())
+    }
+
     #[test]
     fn a_run_tells_its_phases_and_nodes() {
-        let told = Told::parse(RUN).unwrap();
+        let told = told(RUN).unwrap();
         assert_eq!(told.phase(Phase::Boot), Some(25.0));
         assert_eq!(told.phase(Phase::Deploy), None);
         let start = "2024-12-31T23:59:59.5Z".parse().unwrap();
@@ -84,9 +82,9 @@ mod tests {
 
     #[test]
     fn what_is_no_run_is_refused() {
-        assert!(Told::parse("").is_err());
-        assert!(Told::parse(RUN.lines().nth(1).unwrap()).is_err());
+        assert!(told("").is_err());
+        assert!(told(RUN.lines().nth(1).unwrap()).is_err());
         let newer = RUN.replace("\"format\":1", "\"format\":999");
-        assert!(Told::parse(&newer).unwrap_err().to_string().contains("999"));
+        assert!(told(&newer).unwrap_err().to_string().contains("999"));
     }
 }
