@@ -6,11 +6,12 @@ use std::{
 };
 
 use config::{Context, HostFacts, Loaded, Report, Severity, Source, diagnostic};
+use engine::Site;
 use ipnet::Ipv4Net;
 use lab::Folder;
 use system::{environment, file, host};
 
-use crate::{exit, failure::Failure, output, settings::Settings};
+use crate::{cli, exit, failure::Failure, output, settings::Settings};
 
 /// The largest file that is looked at; the loader refuses much smaller ones with a better message.
 const LARGEST: u64 = 64 * 1024 * 1024;
@@ -58,6 +59,13 @@ pub(crate) fn plan(path: &Path, settings: &Settings) -> Result<plan::Plan, Failu
     let errors = document.loaded.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
     let plural = if errors == 1 { "" } else { "s" };
     Err(Failure::new(exit::CONFIG, format!("{} has {errors} error{plural}", path.display())))
+}
+
+/// The plan of a lab's file, and where the lab lives.
+pub(crate) fn site(lab: &cli::Lab, settings: &Settings) -> Result<(plan::Plan, Site), Failure> {
+    let plan = plan(&lab.file, settings)?;
+    let site = settings.site(&plan.lab, &lab.file, lab.place);
+    Ok((plan, site))
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

@@ -29,8 +29,7 @@ pub(crate) fn run(command: Cluster, settings: &Settings, cancel: &Cancel) -> Res
 
 /// Starts the lab and leaves it running.
 pub(crate) fn start(lab: &Lab, format: Format, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
-    let plan = document::plan(&lab.file, settings)?;
-    let site = settings.site(&plan.lab, &lab.file, lab.place);
+    let (plan, site) = document::site(lab, settings)?;
     let verdict = accelerator::probe(&settings.cache, cancel)?;
     let fresh = !site.folder.path().exists();
     let _lock = lock(&site)?;
@@ -87,8 +86,7 @@ pub(crate) fn boot(
 
 /// Shows what runs.
 pub(crate) fn status(lab: &Lab, format: Format, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
-    let plan = document::plan(&lab.file, settings)?;
-    let site = settings.site(&plan.lab, &lab.file, lab.place);
+    let (plan, site) = document::site(lab, settings)?;
     let nodes = engine::status(&site, &plan, cancel)?;
     match format {
         Format::Json => output::data(format_args!("{:#}\n", json(&plan, &site, &nodes)?))?,
@@ -134,8 +132,7 @@ fn json(plan: &Plan, site: &Site, nodes: &[NodeStatus]) -> Result<serde_json::Va
 }
 
 fn stop(lab: &Lab, format: Format, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
-    let plan = document::plan(&lab.file, settings)?;
-    let site = settings.site(&plan.lab, &lab.file, lab.place);
+    let (plan, site) = document::site(lab, settings)?;
     let absent = || {
         output::words(format_args!("the lab {} does not run\n", site.folder.id()));
         Ok(exit::OK)
@@ -158,8 +155,7 @@ fn stop(lab: &Lab, format: Format, settings: &Settings, cancel: &Cancel) -> Resu
 
 /// Removes everything of the lab.
 pub(crate) fn destroy(lab: &Lab, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
-    let plan = document::plan(&lab.file, settings)?;
-    let site = settings.site(&plan.lab, &lab.file, lab.place);
+    let (_, site) = document::site(lab, settings)?;
     let _lock = lock(&site)?;
     site.destroy(cancel)?;
     output::words(format_args!("nothing is left of the lab {}\n", site.folder.id()));

@@ -8,7 +8,7 @@ use plan::model::NodePlan;
 use system::cancel::Cancel;
 
 use crate::{
-    cli::{self, Ssh},
+    cli::{self, Lab, Ssh},
     document, exit,
     failure::Failure,
     output,
@@ -44,8 +44,7 @@ fn find(
     name: &str,
     settings: &Settings,
 ) -> Result<(Site, NodePlan), Failure> {
-    let plan = document::plan(file, settings)?;
-    let site = settings.site(&plan.lab, file, place);
+    let (plan, site) = document::site(&Lab { file: file.to_owned(), place }, settings)?;
     let plan = site.plan()?.unwrap_or(plan);
     match plan.find(name) {
         Some(node) => Ok((site, node.clone())),

@@ -3,6 +3,7 @@
 use std::io::{BufRead, IsTerminal, stdin};
 use std::time::Duration;
 
+use deploy::Installation;
 use engine::{Session, Site};
 use events::{Outcome, Phase};
 use guest::{Ssh, SshError};
@@ -43,7 +44,7 @@ pub(crate) fn run(arguments: Test, settings: &Settings, cancel: &Cancel) -> Resu
         TestVerb::StartCluster => cluster::start(&lab, arguments.format, settings, cancel),
         TestVerb::StopCluster => cluster::destroy(&lab, settings, cancel),
         TestVerb::Status => cluster::status(&lab, arguments.format, settings, cancel),
-        TestVerb::DeployAnsible => test.on_running("deploy", |work| work.deploy()),
+        TestVerb::DeployAnsible => test.on_running("deploy", |work| work.deploy(|| test.ansible())),
         TestVerb::RunTests { suite } => {
             let suites = test.suites()?;
             let selection = selection(&suites, suite.as_deref())?;
@@ -98,14 +99,8 @@ impl Command<'_> {
         Ok(exit::OK)
     }
 
-    fn prepare(&self) -> Result<(Plan, Site), Failure> {
-        let plan = document::plan(&self.lab.file, self.settings)?;
-        let site = self.settings.site(&plan.lab, &self.lab.file, self.lab.place);
-        Ok((plan, site))
-    }
-
-    fn verdict(&self) -> Result<Verdict, Failure> {
-        Ok(accelerator::probe(&self.settings.cache, self.cancel)?)
+    fn ansible(&self) -> Result<Installation, Failure> {
+        deploy::find_ansible(&self.settings.cache).map_err(deploy_failure)
     }
 
     fn start_run(&self, verb: &str, plan: &Plan, site: &Site, verdict: &Verdict) -> Result<Run, Failure> {
@@ -119,7 +114,7 @@ impl Command<'_> {
         verb: &str,
         work: impl FnOnce(&Work<'_>) -> Result<(), Failure>,
     ) -> Result<u8, Failure> {
-        let (_, site) = self.prepare()?;
+        let (_, site) = document::site(self.lab, self.settings)?;
         let absent = || engine::Error::NotRunning { lab: site.folder.id() };
         // The lock makes the lab's folder, and a lab that was never started has none.
         if !site.folder.path().exists() {
@@ -128,10 +123,10 @@ impl Command<'_> {
         let _lock = cluster::lock(&site)?;
         let session = site.find(self.cancel)?.ok_or_else(absent)?;
         let plan = site.plan()?.ok_or_else(absent)?;
-        let verdict = self.verdict()?;
+        let verdict = accelerator::probe(&self.settings.cache, self.cancel)?;
         let run = self.start_run(verb, &plan, &site, &verdict)?;
         let result =
-            work(&Work { session: &session, plan: &plan, verdict: &verdict, run: &run, command: self });
+            work(&Work { session: &session, plan: &plan, verdict: &verdict, run: &run, cancel: self.cancel });
         run.finish(result)
     }
 
@@ -142,8 +137,8 @@ impl Command<'_> {
         work: impl FnOnce(&Work<'_>) -> Result<(), Failure>,
     ) -> Result<u8, Failure> {
         // What would fail the run later fails it before anything starts.
-        deploy::find_ansible(&self.settings.cache).map_err(deploy_failure)?;
-        let (plan, site) = self.prepare()?;
+        let ansible = self.ansible()?;
+        let (plan, site) = document::site(self.lab, self.settings)?;
         let _lock = cluster::lock(&site)?;
         if site.find(self.cancel)?.is_some() || site.folder.has_disks() {
             let message = format!(
@@ -153,7 +148,7 @@ impl Command<'_> {
             );
             return Err(Failure::new(exit::FAILED, message));
         }
-        let verdict = self.verdict()?;
+        let verdict = accelerator::probe(&self.settings.cache, self.cancel)?;
         let run = self.start_run(verb, &plan, &site, &verdict)?;
         let mut session = None;
         let result = (|| {
@@ -163,8 +158,8 @@ impl Command<'_> {
                 cluster::boot(session, &plan, &images, &verdict, &run, self.cancel)?;
                 Ok(session)
             })?;
-            let on = Work { session, plan: &plan, verdict: &verdict, run: &run, command: self };
-            on.deploy()?;
+            let on = Work { session, plan: &plan, verdict: &verdict, run: &run, cancel: self.cancel };
+            on.deploy(|| Ok(ansible))?;
             let result = work(&on);
             measure::nodes(&plan, session.folder(), run.sink());
             result
@@ -225,13 +220,13 @@ struct Work<'a> {
     plan: &'a Plan,
     verdict: &'a Verdict,
     run: &'a Run,
-    command: &'a Command<'a>,
+    cancel: &'a Cancel,
 }
 
 impl Work<'_> {
-    fn deploy(&self) -> Result<(), Failure> {
+    fn deploy(&self, ansible: impl FnOnce() -> Result<Installation, Failure>) -> Result<(), Failure> {
         self.run.phase(Phase::Deploy, || {
-            let ansible = deploy::find_ansible(&self.command.settings.cache).map_err(deploy_failure)?;
+            let ansible = ansible()?;
             let nodes = self.session.running(self.plan)?;
             let stopped: Vec<String> = self
                 .plan
@@ -249,7 +244,7 @@ impl Work<'_> {
                 ansible: &ansible,
                 slowness: self.verdict.slowness,
             };
-            deployment.run(self.run.sink(), self.command.cancel).map(drop).map_err(deploy_failure)
+            deployment.run(self.run.sink(), self.cancel).map(drop).map_err(deploy_failure)
         })
     }
 
@@ -261,14 +256,8 @@ impl Work<'_> {
         self.run.phase(Phase::Tests, || {
             let shell = NodeShell(self.session.ssh());
             let sink = self.run.sink();
-            let summary = harness::run::run(
-                selection,
-                &self.plan.clusters,
-                &shell,
-                sink,
-                self.options(),
-                self.command.cancel,
-            );
+            let summary =
+                harness::run::run(selection, &self.plan.clusters, &shell, sink, self.options(), self.cancel);
             verdict(summary.outcome(), &summary)
         })
     }
@@ -277,14 +266,8 @@ impl Work<'_> {
         self.run.phase(Phase::Tests, || {
             let shell = NodeShell(self.session.ssh());
             let sink = self.run.sink();
-            let report = sabotage::run(
-                selection,
-                &self.plan.clusters,
-                &shell,
-                sink,
-                self.options(),
-                self.command.cancel,
-            );
+            let report =
+                sabotage::run(selection, &self.plan.clusters, &shell, sink, self.options(), self.cancel);
             verdict(report.outcome(), &report)
         })
     }

@@ -19,7 +19,7 @@ fn a_cluster_lives_over_a_stop_and_leaves_nothing() {
     assert_eq!(on("controller", "hostname"), "controller\n");
     assert_ne!(on("controller", "cat /etc/machine-id"), on("compute-01", "cat /etc/machine-id"));
     assert_eq!(bench.run(&["ssh", "--file", "bench.yaml", "compute-01", "exit 7"]).status.code(), Some(7));
-    on("compute-01", "echo kept > /root/kept && sync");
+    on("compute-01", "echo kept > ~/kept && sync");
 
     // A second start finds everything as it should be.
     bench.ok(&file);
@@ -50,7 +50,7 @@ fn a_cluster_lives_over_a_stop_and_leaves_nothing() {
 
     bench.ok(&["cluster", "stop", "bench.yaml"]);
     bench.ok(&file);
-    assert_eq!(on("compute-01", "cat /root/kept"), "kept\n");
+    assert_eq!(on("compute-01", "cat ~/kept"), "kept\n");
 
     bench.ok(&["cluster", "destroy", "bench.yaml"]);
     bench.assert_clean("a destroy");
@@ -63,6 +63,7 @@ fn console_answers(bench: &Bench) {
     let mut console =
         console.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut keys = console.stdin.take().unwrap();
+    let (teller, told) = std::sync::mpsc::channel();
     let reader = std::thread::spawn({
         let mut output = console.stdout.take().unwrap();
         move || {
@@ -73,15 +74,18 @@ fn console_answers(bench: &Bench) {
                     break;
                 }
             }
+            // Nobody listens any more when it came too late.
+            let _ = teller.send(());
             seen
         }
     });
     // The first key wakes the login; keys that come before the shell is there are lost, so they are typed again.
     for _ in 0..60 {
-        if reader.is_finished() || keys.write_all(b"\necho answer=$((6*7))\n").is_err() {
+        if keys.write_all(b"\necho answer=$((6*7))\n").is_err()
+            || told.recv_timeout(std::time::Duration::from_secs(1)).is_ok()
+        {
             break;
         }
-        std::thread::sleep(std::time::Duration::from_secs(1));
     }
     // The machine runs on, so the program waits for it; ending it is ours.
     console.kill().unwrap();
