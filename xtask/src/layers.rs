@@ -32,12 +32,13 @@ const ROOMS: &[Room] = &[
     pure("render", &["config", "plan"]),
     room("system", &["events"]),
     room("image", &["events", "system"]),
+    room("template", &["system"]),
     room("guest", &["config", "plan", "system"]),
     room("lab", &["config", "plan", "render", "system"]),
     room("deploy", &["config", "events", "plan", "render", "system"]),
     room("harness", &["config", "events", "guest", "plan", "system"]),
     room("report", &["config", "events", "plan"]),
-    room("engine", &["config", "events", "guest", "image", "lab", "plan", "render", "system"]),
+    room("engine", &["config", "events", "guest", "image", "lab", "plan", "render", "system", "template"]),
 ];
 
 /// Crates that are at the end of the flow: they import what they like, and nobody imports them.

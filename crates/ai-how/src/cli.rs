@@ -40,6 +40,9 @@ pub struct Global {
     /// Where images are kept [default: $XDG_CACHE_HOME/ai-how]
     #[arg(long, global = true, value_name = "DIR", env = "AI_HOW_CACHE", value_parser = folder())]
     pub cache: Option<PathBuf>,
+    /// How much of the disk templates may take, MiB
+    #[arg(long, global = true, value_name = "MIB", env = "AI_HOW_TEMPLATE_LIMIT", default_value_t = 4096)]
+    pub template_limit: u64,
     /// Tell more
     #[arg(short, long, global = true)]
     pub verbose: bool,
@@ -220,6 +223,9 @@ pub enum Cluster {
         /// Which lab.
         #[command(flatten)]
         lab: Lab,
+        /// Boot every node, even where a template could be copied.
+        #[arg(long)]
+        cold: bool,
         /// How progress is written.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
@@ -291,6 +297,9 @@ pub struct Test {
     /// Leave the lab running at the end.
     #[arg(long, global = true)]
     pub no_cleanup: bool,
+    /// Boot every node, even where a template could be copied.
+    #[arg(long, global = true)]
+    pub cold: bool,
     /// Before the lab is taken down, tell how to look at it and wait for Enter.
     #[arg(long, global = true)]
     pub interactive: bool,

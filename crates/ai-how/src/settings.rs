@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use engine::{Place, Site};
+use engine::{Place, Site, Templates};
 use lab::Folder;
 use report::terminal::{Facts, Verbosity};
 use sha2::{Digest, Sha256};
@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) state: PathBuf,
     /// Images and verdicts.
     pub(crate) cache: PathBuf,
+    /// Where templates are kept.
+    pub(crate) templates: Templates,
     /// How much is told.
     pub(crate) verbosity: Verbosity,
     /// What stderr can do.
@@ -36,9 +38,11 @@ impl Settings {
         // As everywhere, a variable that is set to nothing counts as unset.
         let named = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
         let absolute = |path: PathBuf| environment::current_directory().unwrap_or_default().join(path);
+        let cache = named(&global.cache).map_or_else(environment::cache_folder, absolute);
         Self {
             state: named(&global.state).map_or_else(environment::state_folder, absolute),
-            cache: named(&global.cache).map_or_else(environment::cache_folder, absolute),
+            templates: Templates { store: template::Store::new(&cache), limit_mib: global.template_limit },
+            cache,
             verbosity: match (global.quiet, global.verbose) {
                 (true, _) => Verbosity::Quiet,
                 (_, true) => Verbosity::Verbose,

@@ -1,6 +1,6 @@
 //! Who may log in: one key for the lab, made when it is first started, and the host keys its nodes told.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use guest::ready;
 use lab::Folder;
@@ -30,10 +30,29 @@ pub(crate) fn public_key(folder: &Folder) -> Result<String, Error> {
     if !public.exists() {
         // Both halves or none: a private key alone is what an interrupted run left.
         file::remove_file(&private)?;
-        let make = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "ai-how", "-f"]);
-        make.arg(&private).run()?;
+        make_key(&private, "ai-how")?;
     }
     Ok(file::read(&public)?.trim().to_owned())
+}
+
+/// A host key for a node: the private half and the public one. Neither stays on the host.
+pub(crate) fn host_key(folder: &Folder, domain: &str) -> Result<(String, String), Error> {
+    let private = folder.path().join("ssh").join(format!("{domain}.host_key"));
+    let public = private.with_extension("host_key.pub");
+    // What an interrupted start left; ssh-keygen would ask before it writes over it.
+    file::remove_file(&private)?;
+    make_key(&private, "")?;
+    let pair = (file::read(&private)?, file::read(&public)?);
+    for path in [private, public] {
+        file::remove_file(&path)?;
+    }
+    Ok(pair)
+}
+
+fn make_key(private: &Path, comment: &str) -> Result<(), Error> {
+    let make = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f"]);
+    make.arg(private).run()?;
+    Ok(())
 }
 
 /// Writes the configuration and the host keys of all nodes that are ready.

@@ -107,7 +107,13 @@ pub enum Error {
     /// No image.
     #[error(transparent)]
     Image(#[from] image::Error),
-    /// A template of ours is broken.
+    /// No template.
+    #[error(transparent)]
+    Template(#[from] template::Error),
+    /// A guest's agent did not do what it was asked.
+    #[error(transparent)]
+    Agent(#[from] guest::agent::Error),
+    /// A template of ours for XML is broken.
     #[error(transparent)]
     Render(#[from] render::Error),
     /// A file operation failed.
@@ -126,6 +132,7 @@ impl Error {
             Self::Interrupted
                 | Self::Image(image::Error::Interrupted)
                 | Self::Private(lab::PrivateError::Interrupted)
+                | Self::Agent(guest::agent::Error::Interrupted)
                 | Self::Process(process::Error::Cancelled { .. })
         )
     }

@@ -1,17 +1,14 @@
 //! Starting and destroying over a hypervisor that fails at every call in turn: the next start converges, destroy leaves
 //! nothing, and strangers stay as they are.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use config::model::{
     Cluster, ClusterKind, Image as ImageName, Interface, Lab, Network, Node, Partition, Role, Slurm,
 };
 use events::Silent;
 use image::{Image, Manifest};
-use lab::{
-    Domain, DomainState, Folder, Hypervisor, HypervisorError, Network as LabNetwork, Observed,
-    accelerator::Verdict, fake::Fake,
-};
+use lab::{Domain, DomainState, Folder, Hypervisor, Network as LabNetwork, accelerator::Verdict, fake::Fake};
 use plan::Plan;
 use render::{Accelerator, Mark};
 use system::{cancel::Cancel, clock, process::Command};
@@ -71,35 +68,10 @@ fn images(folder: &Path) -> BTreeMap<String, Image> {
     BTreeMap::from([("debian-13".into(), Image { folder: folder.to_owned(), manifest })])
 }
 
-/// The same fake behind several sessions.
-#[derive(Debug)]
-struct Shared(Arc<Fake>);
-
-impl Hypervisor for Shared {
-    fn observe(&self) -> Result<Observed, HypervisorError> {
-        self.0.observe()
-    }
-    fn create_network(&self, name: &str, xml: &str) -> Result<(), HypervisorError> {
-        self.0.create_network(name, xml)
-    }
-    fn destroy_network(&self, name: &str) -> Result<(), HypervisorError> {
-        self.0.destroy_network(name)
-    }
-    fn create_domain(&self, name: &str, xml: &str) -> Result<(), HypervisorError> {
-        self.0.create_domain(name, xml)
-    }
-    fn shutdown_domain(&self, name: &str) -> Result<(), HypervisorError> {
-        self.0.shutdown_domain(name)
-    }
-    fn destroy_domain(&self, name: &str) -> Result<(), HypervisorError> {
-        self.0.destroy_domain(name)
-    }
-}
-
 struct Bench {
     folder: tempfile::TempDir,
     site: Site,
-    fake: Arc<Fake>,
+    fake: Fake,
     images: BTreeMap<String, Image>,
     verdict: Verdict,
 }
@@ -114,16 +86,17 @@ impl Bench {
         };
         let images = images(folder.path());
         let verdict = Verdict::assumed(Accelerator::Tcg, 1.0);
-        Self { folder, site, fake: Arc::new(Fake::new()), images, verdict }
+        Self { folder, site, fake: Fake::new(), images, verdict }
     }
 
     fn session(&self) -> Session {
-        Session::with(self.site.clone(), Box::new(Shared(Arc::clone(&self.fake))))
+        Session::with(self.site.clone(), Box::new(self.fake.clone()))
     }
 
     fn start(&self, plan: &Plan) -> Result<(), Error> {
         self.site.folder.create()?;
-        let start = Start { plan, images: &self.images, verdict: &self.verdict, record: None };
+        let start =
+            Start { plan, images: &self.images, verdict: &self.verdict, templates: None, record: None };
         self.session().start(&start, &Silent, &Cancel::new())
     }
 

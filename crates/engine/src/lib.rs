@@ -11,17 +11,21 @@
 //! the next one. What does not bear this lab's mark is never touched.
 
 mod access;
+mod boot;
+mod copies;
 mod error;
 #[cfg(test)]
 mod fault_tests;
 mod memory;
 mod session;
+mod slots;
 mod start;
 mod status;
 mod stop;
+mod templates;
 
 pub use error::Error;
 pub use session::{Place, Session, Site};
-pub use start::{Start, images};
+pub use start::{Start, Templates, images};
 pub use status::{NodeStatus, status};
 pub use stop::leaks;

@@ -15,13 +15,17 @@ const OVERHEAD_MIB: u64 = 160;
 /// What must stay free for everything else on the host, MiB.
 const RESERVE_MIB: u64 = 256;
 
-/// Checks that there is memory for `memory_mib` more, called `node` in the error. Whoever holds the returned lock is
-/// the only one who is being promised memory; it is held until the machine's process exists.
-pub(crate) fn reserve(site: &Site, node: &str, memory_mib: u64) -> Result<Lock, Error> {
+/// Checks that there is memory for guests of these sizes, called `node` in the error. Whoever holds the returned lock is
+/// the only one who is being promised memory; it is held until the machines' processes exist.
+pub(crate) fn reserve(
+    site: &Site,
+    node: &str,
+    memory_mib: impl IntoIterator<Item = u64>,
+) -> Result<Lock, Error> {
     let state = site.folder.path().parent().and_then(std::path::Path::parent).unwrap_or(site.folder.path());
     let path = state.join("memory.lock");
     let lock = Lock::wait(&path).map_err(file::Error::new("lock", path))?;
-    check(node, [memory_mib])?;
+    check(node, memory_mib)?;
     Ok(lock)
 }
 

@@ -1,35 +1,25 @@
-//! Starting a lab: networks, then disks and domains, then waiting until every node said that it is ready.
+//! Starting a lab: networks, then machines, as copies of templates where that is possible and by booting where not.
+//!
+//! ```text
+//! nodes without a disk ──> templates ──> copies ──> identity ──> ready
+//!                             │ not possible, and why: one line
+//! nodes with a disk ──────────┴────────> boot ─────────────────> ready
+//! ```
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::{Condvar, Mutex, PoisonError},
-    thread,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::Path, thread};
 
 use config::model::Image as ImageName;
-use events::{EventKind, NodeState, Sink};
-use guest::ready;
+use events::{EventKind, Level, NodeState, Sink};
 use image::{Image, Recipe, Store};
-use lab::{DomainState, HypervisorError, Observed, accelerator::Verdict};
+use lab::{HypervisorError, Observed, accelerator::Verdict};
 use plan::{
     Plan,
     model::{ClusterPlan, NodePlan},
 };
 use render::{Machine, Mark};
-use system::{cancel::Cancel, clock::Stopwatch, file, host, process::Command, watch::FolderWatch};
+use system::{cancel::Cancel, file};
 
-use crate::{Error, Place, Session, access, memory};
-
-/// How long a node may take from power-on to ready on a host with KVM; multiplied with the host's slowness.
-const BOOT_LIMIT: Duration = Duration::from_secs(15);
-
-/// How often a wait for readiness looks at the machine itself.
-const LOOK: Duration = Duration::from_secs(1);
-
-/// How many of a console's last lines an error shows.
-const CONSOLE_LINES: usize = 15;
+use crate::{Error, Session, access, memory, slots::Slots};
 
 /// What a start needs to know.
 #[derive(Debug)]
@@ -40,8 +30,19 @@ pub struct Start<'a> {
     pub images: &'a BTreeMap<String, Image>,
     /// How machines run here, and how slowly.
     pub verdict: &'a Verdict,
+    /// Where templates are kept; without, every node boots.
+    pub templates: Option<&'a Templates>,
     /// Where the XML goes for the record, if anywhere.
     pub record: Option<&'a Path>,
+}
+
+/// Where templates are kept, and how much of the disk they may take.
+#[derive(Debug, Clone)]
+pub struct Templates {
+    /// Where.
+    pub store: template::Store,
+    /// What all of them may take, MiB; the ones that were not used for the longest time make room.
+    pub limit_mib: u64,
 }
 
 /// Finds or builds every image a plan needs.
@@ -104,25 +105,16 @@ impl Session {
             Error::File(file::Error { action: "write", path: folder.plan(), source: error.into() })
         })?;
         file::write(&folder.plan(), &text)?;
-        let mark = |cluster: &ClusterPlan| Mark {
-            lab: folder.id(),
-            cluster: cluster.name.clone(),
-            plan: start.plan.id.clone(),
+        let starting = Starting {
+            session: self,
+            start,
+            sink,
+            cancel,
+            failed: Cancel::new(),
             generation,
+            authorized_key: access::public_key(folder)?,
         };
-        for cluster in &start.plan.clusters {
-            for network in &cluster.networks {
-                let xml = render::network(start.plan, network, &mark(cluster))?;
-                record(start.record, &network.name, &xml)?;
-                if observed.network(&network.name).is_none_or(|found| !found.active) {
-                    self.hypervisor.create_network(&network.name, &xml)?;
-                }
-            }
-        }
-        let authorized_key = access::public_key(folder)?;
-        let boot =
-            Boot { session: self, start, sink, cancel, slots: Slots::new(slots()), failed: Cancel::new() };
-        boot.all(&missing, &mark, &authorized_key)?;
+        starting.nodes(&missing, || starting.networks(&observed))?;
         access::write(folder, start.plan, self.ssh_control())
     }
 
@@ -167,116 +159,129 @@ impl Session {
     }
 }
 
-fn record(folder: Option<&Path>, name: &str, xml: &str) -> Result<(), Error> {
-    if let Some(folder) = folder {
-        file::create_folder(folder)?;
-        file::write(&folder.join(format!("{name}.xml")), xml.as_bytes())?;
-    }
-    Ok(())
-}
+/// A node with the cluster it is of.
+pub(crate) type Placed<'a> = (&'a ClusterPlan, &'a NodePlan);
 
-/// How many nodes boot at once: a boot keeps a processor busy, and more than the host has only makes each one slower
-/// and the last one no faster.
-fn slots() -> usize {
-    host::cpus().max(2)
-}
-
-/// One parallel boot.
-struct Boot<'a> {
-    session: &'a Session,
-    start: &'a Start<'a>,
-    sink: &'a dyn Sink,
-    cancel: &'a Cancel,
-    slots: Slots,
+/// A start that goes on.
+pub(crate) struct Starting<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) start: &'a Start<'a>,
+    pub(crate) sink: &'a dyn Sink,
+    pub(crate) cancel: &'a Cancel,
     /// Set by the first node that fails: the others need not go on.
     failed: Cancel,
+    generation: u64,
+    pub(crate) authorized_key: String,
 }
 
-impl Boot<'_> {
-    fn all(
-        &self,
-        nodes: &[(&ClusterPlan, &NodePlan)],
-        mark: &(impl Fn(&ClusterPlan) -> Mark + Sync),
-        authorized_key: &str,
-    ) -> Result<(), Error> {
-        thread::scope(|scope| {
-            let threads: Vec<_> = nodes
-                .iter()
-                .map(|(cluster, node)| {
-                    scope.spawn(move || {
-                        let result = self.one(node, &mark(cluster), authorized_key);
-                        if let Err(error) = &result {
-                            self.failed.request();
-                            if !error.is_interruption() {
-                                self.say(node, NodeState::Failed, &error.to_string());
-                            }
-                        }
-                        result
-                    })
-                })
-                .collect();
-            let mut interrupted = Ok(());
-            for thread in threads {
-                match thread.join() {
-                    Ok(Ok(())) => {}
-                    // A node that only stopped because another failed is not the news.
-                    Ok(Err(error)) if error.is_interruption() => interrupted = Err(error),
-                    Ok(Err(error)) => return Err(error),
-                    Err(panic) => std::panic::resume_unwind(panic),
+impl Starting<'_> {
+    fn networks(&self, observed: &Observed) -> Result<(), Error> {
+        for cluster in &self.start.plan.clusters {
+            for network in &cluster.networks {
+                let xml = render::network(self.start.plan, network, &self.mark(&cluster.name))?;
+                self.record(&network.name, &xml)?;
+                if observed.network(&network.name).is_none_or(|found| !found.active) {
+                    self.session.hypervisor.create_network(&network.name, &xml)?;
                 }
             }
-            interrupted
-        })
-    }
-
-    fn stopped(&self) -> bool {
-        self.cancel.requested() || self.failed.requested()
-    }
-
-    fn say(&self, node: &NodePlan, state: NodeState, detail: &str) {
-        self.sink.emit(EventKind::NodeState { node: node.label.clone(), state, detail: detail.to_owned() });
-    }
-
-    fn one(&self, node: &NodePlan, mark: &Mark, authorized_key: &str) -> Result<(), Error> {
-        self.say(node, NodeState::Starting, "");
-        let Some(_slot) = self.slots.take(|| self.stopped()) else { return Err(Error::Interrupted) };
-        let image = self.image(node)?;
-        let session = self.session;
-        let folder = session.site.folder.path();
-        let disk = folder.join(&node.disk);
-        if !disk.exists() {
-            make_overlay(&image.disk(), &disk, node.disk_gib)?;
         }
-        let machine = Machine {
-            accelerator: self.start.verdict.accelerator,
-            folder: folder.display().to_string(),
-            sockets: session.sockets_inside().display().to_string(),
-            kernel: image.kernel().display().to_string(),
-            initrd: image.initrd().display().to_string(),
-            authorized_key: authorized_key.to_owned(),
-        };
-        let xml = render::domain(node, &machine, mark)?;
-        record(self.start.record, &node.domain, &xml)?;
-        let ready = folder.join(&node.ready);
-        file::remove_file(&ready)?;
-        let lock = memory::reserve(&session.site, &node.label, node.memory_mib)?;
-        let watch = Stopwatch::start();
-        session.hypervisor.create_domain(&node.domain, &xml).map_err(|error| self.explain(error))?;
-        drop(lock);
-        self.say(node, NodeState::Booting, "");
-        self.wait(node, &ready, watch)?;
-        self.say(node, NodeState::Ready, "");
-        let measured = |figure: &str, value: f64| EventKind::Measured {
-            figure: figure.to_owned(),
-            node: node.label.clone(),
-            value,
-            unit: "s".to_owned(),
-        };
-        self.sink.emit(measured("power-on-to-ready", watch.seconds()));
         Ok(())
     }
 
-    fn image(&self, node: &NodePlan) -> Result<&Image, Error> {
+    /// Starts the nodes. Those that are copies exist before they need the `networks`, which are made meanwhile.
+    fn nodes(
+        &self,
+        missing: &[Placed<'_>],
+        networks: impl FnOnce() -> Result<(), Error> + Send,
+    ) -> Result<(), Error> {
+        // A disk that was written to goes with no template's memory.
+        let has_disk = |(_, node): &Placed<'_>| self.session.folder().join(&node.disk).exists();
+        let (used, fresh): (Vec<_>, Vec<_>) = missing.iter().copied().partition(has_disk);
+        let copies = thread::scope(|scope| {
+            let networks = scope.spawn(|| networks().inspect_err(|_| self.failed.request()));
+            let copies = self.restored(&fresh);
+            networks.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).and(copies)
+        })?;
+        let copied = self.identified(copies)?;
+        let booted = fresh.into_iter().filter(|(_, node)| !copied.contains(&node.domain)).chain(used);
+        let boot = |placed: Placed<'_>| self.boot(placed).inspect_err(|error| self.fail(placed.1, error));
+        first_error(self.each(&Slots::busy(), &booted.collect::<Vec<_>>(), boot))
+    }
+
+    /// Does the same for all at once, as far as there are places, and tells how each went.
+    pub(crate) fn each<T: Copy + Send + Sync, R: Send>(
+        &self,
+        places: &Slots,
+        items: &[T],
+        work: impl Fn(T) -> Result<R, Error> + Sync,
+    ) -> Vec<Result<R, Error>> {
+        let one = |item: T| match places.take(|| self.stopped()) {
+            Some(_place) => work(item),
+            None => Err(Error::Interrupted),
+        };
+        thread::scope(|scope| {
+            let threads: Vec<_> = items.iter().map(|item| scope.spawn(|| one(*item))).collect();
+            let results = threads.into_iter().map(|thread| match thread.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            results.collect()
+        })
+    }
+
+    /// Whether there is no point in going on.
+    pub(crate) fn stopped(&self) -> bool {
+        self.cancel.requested() || self.failed.requested()
+    }
+
+    fn fail(&self, node: &NodePlan, error: &Error) {
+        self.failed.request();
+        if !error.is_interruption() {
+            self.say(node, NodeState::Failed, &error.to_string());
+        }
+    }
+
+    /// Tells that a node is in a new state.
+    pub(crate) fn say(&self, node: &NodePlan, state: NodeState, detail: &str) {
+        self.sink.emit(EventKind::NodeState { node: node.label.clone(), state, detail: detail.to_owned() });
+    }
+
+    /// Tells what the user should know.
+    pub(crate) fn notice(&self, level: Level, message: String) {
+        self.sink.emit(EventKind::Notice { level, message });
+    }
+
+    /// Tells a figure of a node, seconds.
+    pub(crate) fn measured(&self, node: &NodePlan, figure: &str, seconds: f64) {
+        self.sink.emit(EventKind::Measured {
+            figure: figure.to_owned(),
+            node: node.label.clone(),
+            value: seconds,
+            unit: "s".to_owned(),
+        });
+    }
+
+    /// The mark of everything that this start makes for a cluster.
+    pub(crate) fn mark(&self, cluster: &str) -> Mark {
+        Mark {
+            lab: self.session.site.folder.id(),
+            cluster: cluster.to_owned(),
+            plan: self.start.plan.id.clone(),
+            generation: self.generation,
+        }
+    }
+
+    /// Keeps XML for the record.
+    pub(crate) fn record(&self, name: &str, xml: &str) -> Result<(), Error> {
+        if let Some(folder) = self.start.record {
+            file::create_folder(folder)?;
+            file::write(&folder.join(format!("{name}.xml")), xml.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// The image a node boots.
+    pub(crate) fn image(&self, node: &NodePlan) -> Result<&Image, Error> {
         let found = match &node.image {
             ImageName::Built(name) => self.start.images.get(name),
             ImageName::File(_) | ImageName::Unspecified => None,
@@ -287,98 +292,29 @@ impl Boot<'_> {
         })
     }
 
-    fn explain(&self, error: HypervisorError) -> Error {
-        match &error {
-            HypervisorError::Refused { message, .. }
-                if self.session.site.place == Place::System && message.contains("Permission denied") =>
-            {
-                Error::Unreadable { folder: self.session.site.folder.path().to_owned(), source: error }
-            }
-            _ => error.into(),
+    /// What QEMU needs to know of a node that starts in this way.
+    pub(crate) fn machine(&self, node: &NodePlan, start: render::Start) -> Result<Machine, Error> {
+        let image = self.image(node)?;
+        Ok(Machine {
+            start,
+            accelerator: self.start.verdict.accelerator,
+            folder: self.session.folder().display().to_string(),
+            sockets: self.session.sockets_inside().display().to_string(),
+            kernel: image.kernel().display().to_string(),
+            initrd: image.initrd().display().to_string(),
+            authorized_key: self.authorized_key.clone(),
+        })
+    }
+}
+
+/// The first real error; an item that only stopped because another failed is not the news.
+pub(crate) fn first_error(results: Vec<Result<(), Error>>) -> Result<(), Error> {
+    let mut interrupted = Ok(());
+    for result in results {
+        match result {
+            Err(error) if error.is_interruption() => interrupted = Err(error),
+            other => other?,
         }
     }
-
-    /// Waits for the guest's own word; a machine that is off, or whose kernel panicked, will not give it.
-    fn wait(&self, node: &NodePlan, ready: &Path, watch: Stopwatch) -> Result<(), Error> {
-        let limit = BOOT_LIMIT.mul_f64(self.start.verdict.slowness);
-        let console = self.session.site.folder.path().join(&node.console);
-        let not_ready = |why: String| Error::NotReady {
-            node: node.label.clone(),
-            why,
-            console: console.clone(),
-            tail: file::tail(&console, CONSOLE_LINES).lines().map(|line| format!("\n    {line}")).collect(),
-        };
-        let lost = |source| file::Error::new("watch", ready)(source);
-        let changes = FolderWatch::new(ready.parent().unwrap_or(ready)).map_err(lost)?;
-        let mut looked = Stopwatch::start();
-        loop {
-            if ready::read(ready).is_some() {
-                return Ok(());
-            }
-            if self.stopped() {
-                return Err(Error::Interrupted);
-            }
-            if watch.elapsed() >= limit {
-                return Err(not_ready(format!("it said nothing within {:.0} s", limit.as_secs_f64())));
-            }
-            if looked.elapsed() >= LOOK {
-                looked = Stopwatch::start();
-                let observed = self.session.hypervisor.observe()?;
-                match observed.domain(&node.domain).map(|domain| domain.state) {
-                    Some(DomainState::Running) => {}
-                    Some(state) => return Err(not_ready(format!("the machine is {state}"))),
-                    None => return Err(not_ready("the machine went off".to_owned())),
-                }
-                if file::tail(&console, CONSOLE_LINES * 4).contains("Kernel panic - not syncing") {
-                    return Err(not_ready("its kernel panicked".to_owned()));
-                }
-            }
-            changes.wait(LOOK.saturating_sub(looked.elapsed())).map_err(lost)?;
-        }
-    }
-}
-
-/// Makes a node's disk: empty, on top of the image. Half a disk is never taken for a whole one.
-fn make_overlay(base: &Path, disk: &Path, size_gib: u64) -> Result<(), Error> {
-    let part = disk.with_extension("part");
-    let make = Command::new("qemu-img").args(["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"]);
-    make.arg(base).arg(&part).arg(format!("{size_gib}G")).run()?;
-    Ok(std::fs::rename(&part, disk).map_err(file::Error::new("name the disk", disk))?)
-}
-
-/// A counted number of places.
-struct Slots {
-    free: Mutex<usize>,
-    freed: Condvar,
-}
-
-struct Slot<'a>(&'a Slots);
-
-impl Slots {
-    fn new(count: usize) -> Self {
-        Self { free: Mutex::new(count), freed: Condvar::new() }
-    }
-
-    /// Waits for a place; `None` when `stopped` says that nobody needs one any more.
-    fn take(&self, stopped: impl Fn() -> bool) -> Option<Slot<'_>> {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if stopped() {
-                return None;
-            }
-            if *free > 0 {
-                *free -= 1;
-                return Some(Slot(self));
-            }
-            let waited = self.freed.wait_timeout(free, Duration::from_millis(200));
-            free = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-}
-
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
-        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.0.freed.notify_one();
-    }
+    interrupted
 }

@@ -1,5 +1,6 @@
-//! Reaching a node: what it says of itself, its console, and a shell on it.
+//! Reaching a node: what it says of itself, its agent, its console, and a shell on it.
 
+pub mod agent;
 pub mod console;
 pub mod ready;
 mod ssh;

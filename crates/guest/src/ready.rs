@@ -24,6 +24,17 @@ pub fn read(path: &Path) -> Option<Ready> {
     parse(&file::read(path).ok()?)
 }
 
+/// Whether a machine that is to become a template said that nothing is going on in it any more.
+pub fn is_quiet(path: &Path) -> bool {
+    #[derive(Deserialize)]
+    struct Said {
+        state: String,
+    }
+    let text = file::read(path).unwrap_or_default();
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole.lines().filter_map(|line| serde_json::from_str::<Said>(line).ok()).any(|said| said.state == "quiet")
+}
+
 fn parse(text: &str) -> Option<Ready> {
     // A line without its end is still being written.
     let whole = &text[..=text.rfind('\n')?];
@@ -54,6 +65,20 @@ mod tests {
         let text =
             line("ready", 9.5, KEY) + "noise\n" + &line("ready", 11.0, KEY) + &line("stopping", 99.0, KEY);
         assert_eq!(parse(&text).unwrap().uptime, 11.0);
+    }
+
+    #[test]
+    fn quiet_is_another_word_than_ready() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ready.jsonl");
+        assert!(!is_quiet(&path));
+        std::fs::write(&path, line("ready", 9.5, KEY)).unwrap();
+        assert!(!is_quiet(&path));
+        std::fs::write(&path, "{\"state\":\"quiet\",\"uptime\":9.5,\"system\":\"running\"}").unwrap();
+        assert!(!is_quiet(&path));
+        std::fs::write(&path, "noise\n{\"state\":\"quiet\",\"uptime\":9.5,\"system\":\"running\"}\n")
+            .unwrap();
+        assert!(is_quiet(&path));
     }
 
     #[test]

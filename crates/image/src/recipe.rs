@@ -37,6 +37,7 @@ pub static RECIPES: &[Recipe] = &[Recipe {
     ],
     // Started by the deployment, once they have a configuration; or by nobody here.
     disabled: &[
+        "ssh.service",
         "munge.service",
         "slurmctld.service",
         "slurmd.service",
@@ -44,11 +45,13 @@ pub static RECIPES: &[Recipe] = &[Recipe {
         "remote-fs.target",
     ],
     enabled: &[
-        ("multi-user.target", "ssh.service"),
+        // sshd starts with the first connection: a copy of a template has its own keys by then.
+        ("sockets.target", "ssh.socket"),
         ("multi-user.target", "systemd-networkd.service"),
         ("multi-user.target", "ai-how-host-key.service"),
         ("multi-user.target", "ai-how-ready.service"),
         ("multi-user.target", "ai-how-grow.service"),
+        ("multi-user.target", "ai-how-agent.service"),
         ("getty.target", "console-getty.service"),
         ("network-online.target", "systemd-networkd-wait-online.service"),
     ],

@@ -106,11 +106,18 @@ fn read(path: &Path) -> Option<Verdict> {
 
 /// A verdict holds until the host boots, the emulator changes, or somebody else asks (who may have other rights).
 fn key(emulator: &Path) -> String {
-    let modified = std::fs::metadata(emulator).and_then(|data| data.modified()).ok();
-    let seconds = modified
-        .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
-        .map_or(0, |age| age.as_secs());
-    format!("{} {} {seconds} {}", host::boot_id(), emulator.display(), host::user())
+    format!("{} {} {} {}", host::boot_id(), emulator.display(), modified(emulator), host::user())
+}
+
+/// Changes whenever the emulator's program does, which its version need not.
+pub fn emulator_stamp() -> String {
+    environment::find_program(EMULATOR).map_or_else(String::new, |emulator| modified(&emulator).to_string())
+}
+
+/// When a file was last changed, seconds since 1970.
+fn modified(path: &Path) -> u64 {
+    let modified = std::fs::metadata(path).and_then(|data| data.modified()).ok();
+    modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).map_or(0, |age| age.as_secs())
 }
 
 fn boot(emulator: &Path, cache: &Path, key: String, cancel: &Cancel) -> Result<Verdict, Error> {

@@ -1,15 +1,18 @@
 //! A hypervisor in memory that fails on request, for tests of everything above it. Its guests are ready at once.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use render::Mark;
 
-use crate::hypervisor::{Domain, DomainState, Error, Hypervisor, Network, Observed};
+use crate::hypervisor::{Domain, DomainState, Error, Hypervisor, Network, Observed, Versions};
 
-/// Domains and networks in memory.
-#[derive(Debug, Default)]
+/// Domains and networks in memory. A clone is the same place seen by somebody else.
+#[derive(Debug, Clone, Default)]
 pub struct Fake {
-    inner: Mutex<Inner>,
+    inner: Arc<Mutex<Inner>>,
 }
 
 #[derive(Debug, Default)]
@@ -70,6 +73,14 @@ impl Fake {
 
 fn exists(action: &'static str, name: &str) -> Error {
     Error::Refused { action, name: name.to_owned(), message: "it exists already".to_owned() }
+}
+
+fn present<'a>(observed: &'a mut Observed, name: &str) -> Result<&'a mut Domain, Error> {
+    observed.domains.iter_mut().find(|domain| domain.name == name).ok_or_else(|| Error::Refused {
+        action: "find the domain",
+        name: name.to_owned(),
+        message: "it does not run".to_owned(),
+    })
 }
 
 /// What a guest would say at the end of its boot, where the XML tells it to.
@@ -134,6 +145,56 @@ impl Hypervisor for Fake {
             });
             say_ready(xml);
             Ok(())
+        })
+    }
+
+    fn restore_domain(&self, name: &str, xml: &str) -> Result<(), Error> {
+        let action = "restore the domain";
+        self.call(action, name, |observed| {
+            if observed.domain(name).is_some() {
+                return Err(exists(action, name));
+            }
+            observed.domains.push(Domain {
+                name: name.to_owned(),
+                state: DomainState::Paused,
+                mark: mark(xml),
+            });
+            Ok(())
+        })
+    }
+
+    fn attach_device(&self, name: &str, _: &str) -> Result<(), Error> {
+        self.call("plug a device into the domain", name, |observed| present(observed, name).map(drop))
+    }
+
+    fn suspend_domain(&self, name: &str) -> Result<(), Error> {
+        self.call("suspend the domain", name, |observed| {
+            present(observed, name).map(|domain| domain.state = DomainState::Paused)
+        })
+    }
+
+    fn resume_domain(&self, name: &str) -> Result<(), Error> {
+        self.call("resume the domain", name, |observed| {
+            present(observed, name).map(|domain| domain.state = DomainState::Running)
+        })
+    }
+
+    fn save_devices(&self, name: &str, file: &Path) -> Result<(), Error> {
+        let action = "save the devices of the domain";
+        self.call(action, name, |observed| {
+            present(observed, name)?;
+            std::fs::write(file, name).map_err(|error| Error::Refused {
+                action,
+                name: name.to_owned(),
+                message: error.to_string(),
+            })
+        })
+    }
+
+    fn versions(&self) -> Result<Versions, Error> {
+        let version = "1.0.0".to_owned();
+        self.call("tell the version of", "itself", |_| {
+            Ok(Versions { emulator: version.clone(), libvirt: version })
         })
     }
 

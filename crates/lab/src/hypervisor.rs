@@ -1,6 +1,6 @@
 //! What the engine asks of a place where machines live. Libvirt answers it; so does a fake that injects faults.
 
-use std::fmt;
+use std::{fmt, path::Path};
 
 use render::Mark;
 
@@ -108,6 +108,15 @@ impl Observed {
     }
 }
 
+/// Which programs run the machines. What one of them froze, another may not be able to go on with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versions {
+    /// Of the emulator.
+    pub emulator: String,
+    /// Of libvirt.
+    pub libvirt: String,
+}
+
 /// A place where machines live. Objects are transient: one that is off is gone, and its disk tells that it was. Calls
 /// may come from several threads.
 pub trait Hypervisor: Send + Sync + fmt::Debug {
@@ -134,6 +143,42 @@ pub trait Hypervisor: Send + Sync + fmt::Debug {
     /// # Errors
     /// See [`Error`].
     fn create_domain(&self, name: &str, xml: &str) -> Result<(), Error>;
+
+    /// Starts a domain whose XML names a frozen state, and returns when that is loaded. Its processors are held.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    fn restore_domain(&self, name: &str, xml: &str) -> Result<(), Error>;
+
+    /// Plugs a device into a domain.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    fn attach_device(&self, name: &str, xml: &str) -> Result<(), Error>;
+
+    /// Holds a domain's processors. What it wrote to its disk is then in the file.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    fn suspend_domain(&self, name: &str) -> Result<(), Error>;
+
+    /// Lets a domain's processors go on.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    fn resume_domain(&self, name: &str) -> Result<(), Error>;
+
+    /// Writes what the processors and devices of a suspended domain know into a new file. Its memory is not part of it.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    fn save_devices(&self, name: &str, file: &Path) -> Result<(), Error>;
+
+    /// Which programs run the machines.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    fn versions(&self) -> Result<Versions, Error>;
 
     /// Asks the guest to power off; one that is off is fine.
     ///

@@ -138,8 +138,13 @@ fn furnish(folder: &Path, cache: &Path, kvm: bool) -> Result<(), Error> {
     bind(&libvirt_cache, "/var/cache/libvirt")?;
 
     if !kvm && Path::new("/dev/kvm").exists() {
-        // Libvirt would ask an emulator that never answers what it can do with it, for most of a minute.
-        mount(Some("/dev/null"), "/dev/kvm", None::<&str>, MsFlags::MS_BIND, None::<&str>)
+        // Libvirt would ask an emulator that never answers what it can do with it, for most of a minute. A file that
+        // nobody may write to, root neither: one that can be opened would have libvirt ask at every start of the lab.
+        let nothing = "/run/no-kvm";
+        file::write(Path::new(nothing), b"")?;
+        let read_only = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+        mount(Some(nothing), "/dev/kvm", None::<&str>, MsFlags::MS_BIND, None::<&str>)
+            .and_then(|()| mount(None::<&str>, "/dev/kvm", None::<&str>, read_only, None::<&str>))
             .map_err(system_error("hide /dev/kvm"))?;
     }
 

@@ -21,7 +21,9 @@ mod libvirt;
 mod private;
 
 pub use folder::Folder;
-pub use hypervisor::{Domain, DomainState, Error as HypervisorError, Hypervisor, Network, Observed};
+pub use hypervisor::{
+    Domain, DomainState, Error as HypervisorError, Hypervisor, Network, Observed, Versions,
+};
 #[cfg(feature = "libvirt")]
 pub use libvirt::Libvirt;
 pub use private::{Error as PrivateError, Lease, Private, TUN};

@@ -4,4 +4,7 @@ mod ssh;
 mod xml;
 
 pub use ssh::{SshAccess, ssh_config};
-pub use xml::{Accelerator, Error, MARK_NAMESPACE, Machine, Mark, command_line, domain, network};
+pub use xml::{
+    Accelerator, Error, Frozen, MARK_NAMESPACE, Machine, Mark, Start, command_line, domain, interface,
+    network,
+};

@@ -5,8 +5,11 @@ use std::net::Ipv4Addr;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context, value::Serde};
-use plan::model::{NetworkPlan, NodePlan, Plan};
+use plan::model::{InterfacePlan, NetworkPlan, NodePlan, Plan};
 use serde::{Deserialize, Serialize};
+
+/// A network card, in a domain's XML and by itself.
+const INTERFACE: &str = include_str!("../templates/interface.xml");
 
 /// The XML namespace of our mark in libvirt's metadata.
 pub const MARK_NAMESPACE: &str = "urn:ai-how:mark:1";
@@ -53,9 +56,36 @@ pub struct Mark {
     pub generation: u64,
 }
 
+/// The files of a machine that was frozen, as the QEMU process sees them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frozen {
+    /// The guest's memory. It is never written to.
+    pub memory: String,
+    /// What its processors and devices knew.
+    pub state: String,
+}
+
+/// How a machine comes to life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// It boots.
+    Boot,
+    /// It boots without network card and identity, to be frozen. Its memory is this file.
+    Template {
+        /// The guest's memory, which the machine makes and fills.
+        memory: String,
+    },
+    /// It goes on as a copy of a template. Its network cards are plugged in afterwards, with [`interface`].
+    Copy(Frozen),
+    /// It goes on where it was frozen itself, network cards and all.
+    Resume(Frozen),
+}
+
 /// Where a node's files are, as the QEMU process sees them.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Machine {
+    /// How it comes to life.
+    pub start: Start,
     /// How it runs.
     pub accelerator: Accelerator,
     /// The lab's folder, absolute.
@@ -108,26 +138,49 @@ pub fn network(plan: &Plan, network: &NetworkPlan, mark: &Mark) -> Result<String
 /// # Errors
 /// See [`Error`].
 pub fn domain(node: &NodePlan, machine: &Machine, mark: &Mark) -> Result<String, Error> {
-    let command_line = command_line(node, machine);
+    let (memory, frozen, plugged) = match &machine.start {
+        Start::Boot => (None, None, true),
+        Start::Template { memory } => (Some(memory), None, false),
+        Start::Copy(frozen) => (None, Some(frozen), false),
+        Start::Resume(frozen) => (None, Some(frozen), true),
+    };
     let context = context! {
         namespace => MARK_NAMESPACE,
         mark => Serde(mark),
         node => Serde(node),
-        machine => Serde(machine),
-        command_line,
+        kvm => machine.accelerator == Accelerator::Kvm,
+        folder => &machine.folder,
+        sockets => &machine.sockets,
+        kernel => &machine.kernel,
+        initrd => &machine.initrd,
+        command_line => command_line(node, machine),
+        memory => memory.map(|path| option_value(path)),
+        frozen_memory => frozen.map(|frozen| option_value(&frozen.memory)),
+        state => frozen.map(|frozen| &frozen.state),
+        plugged,
     };
     render("domain.xml", include_str!("../templates/domain.xml"), context, &node.domain)
 }
 
-/// The kernel's command line. It also carries what systemd needs to know about this node and no other: the host name,
-/// the machine id and, as a credential, who may log in. Nothing in it is secret.
+/// The XML of a node's network card: the one with this place in [`NodePlan::interfaces`].
+///
+/// # Errors
+/// See [`Error`].
+pub fn interface(interface: &InterfacePlan, place: usize) -> Result<String, Error> {
+    let context = context! { interface => Serde(interface), bus => place + 1 };
+    render("interface.xml", INTERFACE, context, &interface.mac)
+}
+
+/// The kernel's command line. A node's also carries what systemd needs to know about this node and no other: the host
+/// name, the machine id and, as a credential, who may log in. Nothing in it is secret.
 pub fn command_line(node: &NodePlan, machine: &Machine) -> String {
+    // Nobody attacks a throw-away guest from inside, and every mitigation costs under emulation.
+    let common = "console=ttyS0 quiet mitigations=off net.ifnames=0";
+    if let Start::Template { .. } = machine.start {
+        return format!("{common} ai-how.template systemd.unit=ai-how-template.target");
+    }
     [
-        "console=ttyS0",
-        "quiet",
-        // Nobody attacks a throw-away guest from inside, and every mitigation costs under emulation.
-        "mitigations=off",
-        "net.ifnames=0",
+        common,
         &format!("systemd.hostname={}", node.name),
         &format!("systemd.machine_id={}", node.uuid.simple()),
         &format!(
@@ -148,8 +201,14 @@ fn render(name: &str, template: &str, context: Value, object: &str) -> Result<St
         None => Ok(write!(out, "{value}")?),
     });
     environment
-        .render_named_str(name, template, context)
+        .add_template("interface.xml", INTERFACE)
+        .and_then(|()| environment.render_named_str(name, template, context))
         .map_err(|source| Error { object: object.to_owned(), source })
+}
+
+/// A value inside an option of QEMU's command line, where a comma ends it.
+fn option_value(text: &str) -> String {
+    text.replace(',', ",,")
 }
 
 /// Text as it may stand between tags and in quotes. What XML cannot say at all is left out.
@@ -186,6 +245,7 @@ mod tests {
 
     fn machine(accelerator: Accelerator) -> Machine {
         Machine {
+            start: Start::Boot,
             accelerator,
             folder: "/state/labs/lab".into(),
             sockets: "/run/ai-how".into(),
@@ -208,12 +268,44 @@ mod tests {
         insta::assert_snapshot!(domain(&cluster.nodes[0], &machine(Accelerator::Tcg), &mark()).unwrap());
     }
 
+    fn frozen() -> Frozen {
+        Frozen { memory: "/cache/t/memory".into(), state: "/cache/t/state".into() }
+    }
+
+    #[test]
+    fn domain_xml_of_a_copy() {
+        let plan = two_nodes();
+        let machine = Machine { start: Start::Copy(frozen()), ..machine(Accelerator::Tcg) };
+        insta::assert_snapshot!(domain(&plan.clusters[0].nodes[0], &machine, &mark()).unwrap());
+    }
+
+    #[test]
+    fn a_template_has_no_card_and_no_name() {
+        let plan = two_nodes();
+        let node = &plan.clusters[0].nodes[0];
+        let start = Start::Template { memory: "/cache/t/memory".into() };
+        let xml = domain(node, &Machine { start, ..machine(Accelerator::Tcg) }, &mark()).unwrap();
+        assert!(!xml.contains("<interface") && xml.contains("share=on"), "{xml}");
+        let line = xml.lines().find(|line| line.contains("<cmdline>")).unwrap();
+        assert!(line.contains("ai-how.template") && !line.contains("systemd.hostname"), "{line}");
+    }
+
+    #[test]
+    fn a_card_is_the_same_plugged_in_and_built_in() {
+        let plan = two_nodes();
+        let node = &plan.clusters[0].nodes[0];
+        let start = Start::Resume(frozen());
+        let whole = domain(node, &Machine { start, ..machine(Accelerator::Tcg) }, &mark()).unwrap();
+        let card = interface(&node.interfaces[0], 0).unwrap();
+        assert!(card.contains(&node.interfaces[0].mac) && whole.contains(card.trim()), "{card}\n{whole}");
+    }
+
     #[test]
     fn kvm_takes_the_host_processor() {
         let plan = two_nodes();
         let cluster = &plan.clusters[0];
         let xml = domain(&cluster.nodes[0], &machine(Accelerator::Kvm), &mark()).unwrap();
-        assert!(xml.contains(r#"<domain type="kvm">"#) && xml.contains("host-passthrough"), "{xml}");
+        assert!(xml.contains(r#"<domain type="kvm""#) && xml.contains("host-passthrough"), "{xml}");
         assert!(!xml.contains("tb-cache"), "{xml}");
     }
 

@@ -70,6 +70,13 @@ pub fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
+/// The processor's model, as the kernel names it; empty where it does not.
+pub fn cpu_model() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with("model name") || line.starts_with("CPU part"));
+    line.and_then(|line| line.split_once(':')).map_or_else(String::new, |(_, model)| model.trim().to_owned())
+}
+
 /// The kernel's release, as `uname -r`.
 pub fn kernel_release() -> String {
     nix::sys::utsname::uname()

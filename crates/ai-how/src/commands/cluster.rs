@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use engine::{NodeStatus, Site, Start};
 use events::Phase;
 use image::{Image, Store};
-use lab::accelerator::{self, Verdict};
+use lab::accelerator;
 use plan::Plan;
 use system::cancel::Cancel;
 
@@ -20,7 +20,7 @@ use crate::{
 
 pub(crate) fn run(command: Cluster, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
     match command {
-        Cluster::Start { lab, format } => start(&lab, format, settings, cancel),
+        Cluster::Start { lab, cold, format } => start(&lab, cold, format, settings, cancel),
         Cluster::Status { lab, format } => status(&lab, format, settings, cancel),
         Cluster::Stop { lab, format } => stop(&lab, format, settings, cancel),
         Cluster::Destroy { lab } => destroy(&lab, settings, cancel),
@@ -28,7 +28,13 @@ pub(crate) fn run(command: Cluster, settings: &Settings, cancel: &Cancel) -> Res
 }
 
 /// Starts the lab and leaves it running.
-pub(crate) fn start(lab: &Lab, format: Format, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
+pub(crate) fn start(
+    lab: &Lab,
+    cold: bool,
+    format: Format,
+    settings: &Settings,
+    cancel: &Cancel,
+) -> Result<u8, Failure> {
     let (plan, site) = document::site(lab, settings)?;
     let verdict = accelerator::probe(&settings.cache, cancel)?;
     let fresh = !site.folder.path().exists();
@@ -45,7 +51,11 @@ pub(crate) fn start(lab: &Lab, format: Format, settings: &Settings, cancel: &Can
         })?;
         run.phase(Phase::Boot, || {
             let mut session = site.open(&verdict, false, cancel)?;
-            boot(&session, &plan, &images, &verdict, &run, cancel)?;
+            let templates = (!cold).then_some(&settings.templates);
+            let record = run.folder().join("xml");
+            let start =
+                Start { plan: &plan, images: &images, verdict: &verdict, templates, record: Some(&record) };
+            session.start(&start, run.sink(), cancel)?;
             Ok(session.keep()?)
         })
     })();
@@ -68,20 +78,6 @@ pub(crate) fn images(
     run.phase(Phase::Image, || {
         Ok(engine::images(plan, &store, &image::Options::default(), run.sink(), cancel)?)
     })
-}
-
-/// Makes the plan run in an open session.
-pub(crate) fn boot(
-    session: &engine::Session,
-    plan: &Plan,
-    images: &BTreeMap<String, Image>,
-    verdict: &Verdict,
-    run: &Run,
-    cancel: &Cancel,
-) -> Result<(), Failure> {
-    let xml = run.folder().join("xml");
-    let start = Start { plan, images, verdict, record: Some(&xml) };
-    Ok(session.start(&start, run.sink(), cancel)?)
 }
 
 /// Shows what runs.

@@ -4,7 +4,7 @@ use std::io::{BufRead, IsTerminal, stdin};
 use std::time::Duration;
 
 use deploy::Installation;
-use engine::{Session, Site};
+use engine::{Session, Site, Start};
 use events::{Outcome, Phase};
 use guest::{Ssh, SshError};
 use harness::{Suites, run::Options, sabotage, select::Selection, shell};
@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: Test, settings: &Settings, cancel: &Cancel) -> Resu
             let selection = selection(&suites, suite.as_deref())?;
             test.throw_away("sabotage", |work| work.sabotage(&selection))
         }
-        TestVerb::StartCluster => cluster::start(&lab, arguments.format, settings, cancel),
+        TestVerb::StartCluster => cluster::start(&lab, arguments.cold, arguments.format, settings, cancel),
         TestVerb::StopCluster => cluster::destroy(&lab, settings, cancel),
         TestVerb::Status => cluster::status(&lab, arguments.format, settings, cancel),
         TestVerb::DeployAnsible => test.on_running("deploy", |work| work.deploy(|| test.ansible())),
@@ -155,7 +155,14 @@ impl Command<'_> {
             let images = cluster::images(&plan, &run, self.settings, self.cancel)?;
             let session = &*run.phase(Phase::Boot, || {
                 let session = session.insert(site.open(&verdict, true, self.cancel)?);
-                cluster::boot(session, &plan, &images, &verdict, &run, self.cancel)?;
+                let start = Start {
+                    plan: &plan,
+                    images: &images,
+                    verdict: &verdict,
+                    templates: (!self.arguments.cold).then_some(&self.settings.templates),
+                    record: Some(&run.folder().join("xml")),
+                };
+                session.start(&start, run.sink(), self.cancel)?;
                 Ok(session)
             })?;
             let on = Work { session, plan: &plan, verdict: &verdict, run: &run, cancel: self.cancel };

@@ -1,0 +1,115 @@
+//! Booting one machine, and waiting for its own word.
+
+use std::{path::Path, time::Duration};
+
+use events::NodeState;
+use lab::{DomainState, HypervisorError};
+use plan::model::NodePlan;
+use render::Start;
+use system::{clock::Stopwatch, file, process::Command, watch::FolderWatch};
+
+use crate::{
+    Error, Place, memory,
+    start::{Placed, Starting},
+};
+use guest::ready;
+
+/// How long a node may take from power-on to ready on a host with KVM; multiplied with the host's slowness.
+const BOOT_LIMIT: Duration = Duration::from_secs(15);
+
+/// How often a wait for readiness looks at the machine itself.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How many of a console's last lines an error shows.
+const CONSOLE_LINES: usize = 15;
+
+impl Starting<'_> {
+    /// Boots a node from its disk, which it makes when there is none.
+    pub(crate) fn boot(&self, (cluster, node): Placed<'_>) -> Result<(), Error> {
+        self.say(node, NodeState::Starting, "");
+        let session = self.session;
+        let folder = session.folder();
+        let disk = folder.join(&node.disk);
+        if !disk.exists() {
+            make_overlay(&self.image(node)?.disk(), &disk, node.disk_gib)?;
+        }
+        let xml = render::domain(node, &self.machine(node, Start::Boot)?, &self.mark(&cluster.name))?;
+        self.record(&node.domain, &xml)?;
+        let ready = folder.join(&node.ready);
+        file::remove_file(&ready)?;
+        let lock = memory::reserve(&session.site, &node.label, [node.memory_mib])?;
+        let watch = Stopwatch::start();
+        session.hypervisor.create_domain(&node.domain, &xml).map_err(|error| self.explain(error))?;
+        drop(lock);
+        self.say(node, NodeState::Booting, "");
+        let said = || ready::read(&ready).is_some();
+        self.wait(node, &ready, &folder.join(&node.console), watch, &said)?;
+        self.say(node, NodeState::Ready, "");
+        self.measured(node, "power-on-to-ready", watch.seconds());
+        Ok(())
+    }
+
+    fn explain(&self, error: HypervisorError) -> Error {
+        match &error {
+            HypervisorError::Refused { message, .. }
+                if self.session.site.place == Place::System && message.contains("Permission denied") =>
+            {
+                Error::Unreadable { folder: self.session.folder().to_owned(), source: error }
+            }
+            _ => error.into(),
+        }
+    }
+
+    /// Waits until a guest `said` what is waited for; a machine that is off, or whose kernel panicked, will not say it.
+    pub(crate) fn wait(
+        &self,
+        node: &NodePlan,
+        ready: &Path,
+        console: &Path,
+        watch: Stopwatch,
+        said: &dyn Fn() -> bool,
+    ) -> Result<(), Error> {
+        let limit = BOOT_LIMIT.mul_f64(self.start.verdict.slowness);
+        let not_ready = |why: String| Error::NotReady {
+            node: node.label.clone(),
+            why,
+            console: console.to_owned(),
+            tail: file::tail(console, CONSOLE_LINES).lines().map(|line| format!("\n    {line}")).collect(),
+        };
+        let lost = |source| file::Error::new("watch", ready)(source);
+        let changes = FolderWatch::new(ready.parent().unwrap_or(ready)).map_err(lost)?;
+        let mut looked = Stopwatch::start();
+        loop {
+            if said() {
+                return Ok(());
+            }
+            if self.stopped() {
+                return Err(Error::Interrupted);
+            }
+            if watch.elapsed() >= limit {
+                return Err(not_ready(format!("it said nothing within {:.0} s", limit.as_secs_f64())));
+            }
+            if looked.elapsed() >= LOOK {
+                looked = Stopwatch::start();
+                let observed = self.session.hypervisor.observe()?;
+                match observed.domain(&node.domain).map(|domain| domain.state) {
+                    Some(DomainState::Running) => {}
+                    Some(state) => return Err(not_ready(format!("the machine is {state}"))),
+                    None => return Err(not_ready("the machine went off".to_owned())),
+                }
+                if file::tail(console, CONSOLE_LINES * 4).contains("Kernel panic - not syncing") {
+                    return Err(not_ready("its kernel panicked".to_owned()));
+                }
+            }
+            changes.wait(LOOK.saturating_sub(looked.elapsed())).map_err(lost)?;
+        }
+    }
+}
+
+/// Makes a disk: empty, on top of the image. Half a disk is never taken for a whole one.
+pub(crate) fn make_overlay(base: &Path, disk: &Path, size_gib: u64) -> Result<(), Error> {
+    let part = disk.with_extension("part");
+    let make = Command::new("qemu-img").args(["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"]);
+    make.arg(base).arg(&part).arg(format!("{size_gib}G")).run()?;
+    Ok(std::fs::rename(&part, disk).map_err(file::Error::new("name the disk", disk))?)
+}

@@ -1,0 +1,225 @@
+//! Nodes as copies of templates: private memory over the template's file, a disk of their own, and an identity before
+//! anybody can see them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File},
+    io::Read,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    time::Duration,
+};
+
+use events::{Level, NodeState};
+use guest::agent::{self, Agent, Card, Identity, OwnFile};
+use plan::model::NodePlan;
+use render::{Frozen, Start};
+use system::{clock::Stopwatch, file, host};
+use template::{Key, Template};
+
+use crate::{
+    Error, Place, Templates, access, memory,
+    slots::Slots,
+    start::{Placed, Starting},
+};
+
+/// How long a copy may take to know who it is on a host with KVM; multiplied with the host's slowness.
+const IDENTITY_LIMIT: Duration = Duration::from_secs(5);
+
+/// Bytes that a copy's random numbers start from.
+const ENTROPY: usize = 64;
+
+/// A node that is a copy of a template.
+pub(crate) struct Copy<'a> {
+    placed: Placed<'a>,
+    template: Template,
+}
+
+impl Starting<'_> {
+    /// Makes what can be a copy of a template, with its processors held. Of the other nodes there is nothing, and the
+    /// user was told why.
+    pub(crate) fn restored<'a>(&self, fresh: &[Placed<'a>]) -> Result<Vec<Copy<'a>>, Error> {
+        let Some(templates) = self.start.templates.filter(|_| !fresh.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        if self.session.site.place != Place::Private {
+            let message = "only a private lab starts from templates, so the nodes boot".to_owned();
+            self.notice(Level::Info, message);
+            return Ok(Vec::new());
+        }
+        let copies = match self.with_templates(templates, fresh) {
+            Err(error) if !error.is_interruption() => {
+                self.notice(Level::Warning, format!("no start from templates: {error}; the nodes boot"));
+                return Ok(Vec::new());
+            }
+            copies => copies?,
+        };
+        // One lock for all: one after the other would wait for each other's emulators to start.
+        let memory = copies.iter().map(|copy| copy.placed.1.memory_mib);
+        let lock = memory::reserve(&self.session.site, "the lab", memory)?;
+        let places = Slots::new(copies.len());
+        let made = self.attempts(&places, copies, |copy| self.restore(copy));
+        drop(lock);
+        made
+    }
+
+    /// Lets copies run, tells each who it is, and returns the domains that are ready. Of the others there is nothing, and
+    /// the user was told why.
+    pub(crate) fn identified(&self, copies: Vec<Copy<'_>>) -> Result<BTreeSet<String>, Error> {
+        // One more than the host has processors: now and then a copy waits for the host.
+        let places = Slots::new(host::cpus() + 1);
+        let awake = self.attempts(&places, copies, |copy| self.identify(copy))?;
+        for Copy { placed: (_, node), .. } in &awake {
+            // A copy that does not hear this is no worse than before.
+            let _ = self.agent(node).and_then(|mut agent| agent.settle());
+        }
+        Ok(awake.into_iter().map(|copy| copy.placed.1.domain.clone()).collect())
+    }
+
+    /// Each node with its template, made where there is none.
+    fn with_templates<'a>(
+        &self,
+        templates: &Templates,
+        fresh: &[Placed<'a>],
+    ) -> Result<Vec<Copy<'a>>, Error> {
+        let versions = self.session.hypervisor.versions()?;
+        let keys: Vec<Key> =
+            fresh.iter().map(|(_, node)| self.key(node, &versions)).collect::<Result<_, _>>()?;
+        let ids: Vec<String> = keys.iter().map(Key::id).collect();
+        let shapes: BTreeMap<&String, (&Key, Placed<'a>)> =
+            ids.iter().zip(keys.iter().zip(fresh.iter().copied())).collect();
+        let shapes: Vec<_> = shapes.into_values().collect();
+        let made =
+            self.each(&Slots::busy(), &shapes, |(key, placed)| self.template(templates, key, placed, &ids));
+        let made: Vec<Template> = made.into_iter().collect::<Result<_, _>>()?;
+        let template = |id: &String| made.iter().find(|template| template.manifest.id == *id).cloned();
+        let pairs = fresh.iter().zip(&ids);
+        Ok(pairs.filter_map(|(placed, id)| Some(Copy { placed: *placed, template: template(id)? })).collect())
+    }
+
+    /// Does a step with all copies, and returns those it worked with. Of the others nothing is left.
+    fn attempts<'a>(
+        &self,
+        places: &Slots,
+        copies: Vec<Copy<'a>>,
+        step: impl Fn(&Copy<'a>) -> Result<(), Error> + Sync,
+    ) -> Result<Vec<Copy<'a>>, Error> {
+        let items: Vec<&Copy<'a>> = copies.iter().collect();
+        let worked = self.each(places, &items, |copy| self.attempt(copy, &step));
+        let worked: Vec<bool> = worked.into_iter().collect::<Result<_, _>>()?;
+        Ok(copies.into_iter().zip(worked).filter_map(|(copy, worked)| worked.then_some(copy)).collect())
+    }
+
+    /// Does a step with a copy, and tells whether it worked. When not, nothing of the copy is left.
+    fn attempt<'a>(
+        &self,
+        copy: &Copy<'a>,
+        step: impl Fn(&Copy<'a>) -> Result<(), Error>,
+    ) -> Result<bool, Error> {
+        let Err(error) = step(copy) else { return Ok(true) };
+        let node = copy.placed.1;
+        self.session.hypervisor.destroy_domain(&node.domain)?;
+        for path in [&node.disk, &node.ready] {
+            file::remove_file(&self.session.folder().join(path))?;
+        }
+        if error.is_interruption() {
+            return Err(error);
+        }
+        let message = format!("{} cannot be a copy of a template: {error}; it boots", node.label);
+        self.notice(Level::Warning, message);
+        Ok(false)
+    }
+
+    /// Makes the machine as the template was, with its processors held.
+    fn restore(&self, Copy { placed: (cluster, node), template }: &Copy<'_>) -> Result<(), Error> {
+        self.say(node, NodeState::Starting, "");
+        let folder = self.session.folder();
+        copy_file(&template.disk(), &folder.join(&node.disk))?;
+        file::remove_file(&folder.join(&node.ready))?;
+        let frozen = Frozen {
+            memory: template.memory().display().to_string(),
+            state: template.state().display().to_string(),
+        };
+        let machine = self.machine(node, Start::Copy(frozen))?;
+        let xml = render::domain(node, &machine, &self.mark(&cluster.name))?;
+        self.record(&node.domain, &xml)?;
+        Ok(self.session.hypervisor.restore_domain(&node.domain, &xml)?)
+    }
+
+    /// Lets the copy run, and tells it who it is.
+    fn identify(&self, Copy { placed: (cluster, node), .. }: &Copy<'_>) -> Result<(), Error> {
+        let watch = Stopwatch::start();
+        let hypervisor = &self.session.hypervisor;
+        // They are there before the guest runs, so it finds them while it is told who it is, and brings them up after.
+        for (place, interface) in node.interfaces.iter().enumerate() {
+            hypervisor.attach_device(&node.domain, &render::interface(interface, place)?)?;
+        }
+        hypervisor.resume_domain(&node.domain)?;
+        self.say(node, NodeState::Booting, "copied from a template");
+        let identity = self.identity(cluster, node)?;
+        self.agent(node)?.identity(&identity)?;
+        let ready = self.session.folder().join(&node.ready);
+        let said = || guest::ready::read(&ready).is_some();
+        self.wait(node, &ready, &self.session.folder().join(&node.console), watch, &said)?;
+        self.say(node, NodeState::Ready, "");
+        self.measured(node, "copy-to-ready", watch.seconds());
+        Ok(())
+    }
+
+    fn agent<'a>(&'a self, node: &'a NodePlan) -> Result<Agent<'a>, agent::Error> {
+        let limit = IDENTITY_LIMIT.mul_f64(self.start.verdict.slowness);
+        let sockets = self.session.site.folder.sockets();
+        Agent::open(&sockets, &node.domain, &node.label, limit, self.cancel)
+    }
+
+    fn identity(&self, cluster: &plan::model::ClusterPlan, node: &NodePlan) -> Result<Identity, Error> {
+        let (private, public) = access::host_key(&self.session.site.folder, &node.domain)?;
+        let file = |path: &str, content: String, mode| OwnFile {
+            path: path.to_owned(),
+            content: content.into_bytes(),
+            mode,
+            owner: None,
+        };
+        let cards = node.interfaces.iter().enumerate().filter_map(|(place, interface)| {
+            let network = cluster.networks.iter().find(|network| network.name == interface.network)?;
+            Some(Card {
+                mac: interface.mac.clone(),
+                address: interface.address.to_string(),
+                netmask: network.subnet.netmask().to_string(),
+                // As DHCP has it for a node that boots: the way out is over the first card.
+                gateway: (place == 0).then(|| network.gateway.to_string()),
+            })
+        });
+        Ok(Identity {
+            hostname: node.name.clone(),
+            machine_id: node.uuid.simple().to_string(),
+            entropy: entropy()?,
+            files: vec![
+                file("/etc/ssh/ssh_host_ed25519_key", private, 0o600),
+                file("/etc/ssh/ssh_host_ed25519_key.pub", public, 0o644),
+                file("/root/.ssh/authorized_keys", format!("{}\n", self.authorized_key), 0o600),
+            ],
+            cards: cards.collect(),
+            services: Vec::new(),
+        })
+    }
+}
+
+/// Half a copy is never taken for a whole one.
+fn copy_file(from: &Path, to: &Path) -> Result<(), Error> {
+    let part = to.with_extension("part");
+    file::remove_file(&part)?;
+    fs::copy(from, &part).map_err(file::Error::new("copy", from))?;
+    fs::set_permissions(&part, fs::Permissions::from_mode(0o600))
+        .map_err(file::Error::new("set the mode of", &part))?;
+    Ok(fs::rename(&part, to).map_err(file::Error::new("name the disk", to))?)
+}
+
+fn entropy() -> Result<Vec<u8>, Error> {
+    let path = Path::new("/dev/urandom");
+    let mut bytes = vec![0; ENTROPY];
+    File::open(path)
+        .and_then(|mut source| source.read_exact(&mut bytes))
+        .map_err(file::Error::new("read", path))?;
+    Ok(bytes)
+}
