@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{
-    Args, Parser, Subcommand, ValueEnum,
+    ArgGroup, Args, Parser, Subcommand, ValueEnum,
     builder::{OsStringValueParser, TypedValueParser},
 };
 
@@ -77,7 +77,7 @@ pub enum Command {
     ///
     /// Example: ai-how plan config/lab.yaml --format mermaid
     Plan(Plan),
-    /// Build, list and remove node images
+    /// Build, list and remove node images, and the templates made of them
     #[command(subcommand)]
     Image(Image),
     /// Start, look at, stop and destroy the clusters of a config file
@@ -181,16 +181,20 @@ pub enum Image {
         #[arg(long, value_name = "URL", env = "AI_HOW_MIRROR")]
         mirror: Option<String>,
     },
-    /// List the images that were built
+    /// List images and templates
     List {
         /// How the list is written.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
-    /// Remove an image
+    /// Remove an image with its templates, a template, or all templates
+    #[command(group = ArgGroup::new("what").args(["name", "templates"]).required(true))]
     Rm {
-        /// Its name, or its folder's name for one version of it.
-        name: String,
+        /// An image's name, its folder's name for one version of it, or a template's id.
+        name: Option<String>,
+        /// Remove every template and no image.
+        #[arg(long)]
+        templates: bool,
     },
 }
 
@@ -218,7 +222,7 @@ pub enum Place {
 /// `cluster` commands.
 #[derive(Debug, Subcommand)]
 pub enum Cluster {
-    /// Start what is not running and wait until every node is ready
+    /// Start what is not running, deploy SLURM on it, and wait until it takes jobs
     Start {
         /// Which lab.
         #[command(flatten)]
@@ -226,6 +230,9 @@ pub enum Cluster {
         /// Boot every node, even where a template could be copied.
         #[arg(long)]
         cold: bool,
+        /// Start the machines alone.
+        #[arg(long)]
+        no_deploy: bool,
         /// How progress is written.
         #[arg(long, value_enum, default_value_t)]
         format: Format,

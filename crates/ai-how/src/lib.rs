@@ -2,6 +2,7 @@
 //!
 //! Data goes to stdout, words to stderr. Every command ends with one of the statuses in [`exit`].
 
+mod bring_up;
 pub mod cli;
 mod commands;
 mod document;

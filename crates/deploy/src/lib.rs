@@ -13,6 +13,7 @@ mod deployment;
 mod error;
 mod installation;
 pub mod inventory;
+pub mod kept;
 mod lines;
 mod munge;
 mod playbook;

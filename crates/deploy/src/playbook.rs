@@ -5,7 +5,7 @@ use std::path::Path;
 use include_dir::{Dir, DirEntry, include_dir};
 use system::file;
 
-static PLAYBOOK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../ansible");
+pub(crate) static PLAYBOOK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../ansible");
 
 /// Writes the playbook into `folder`.
 pub(crate) fn unpack(folder: &Path) -> Result<(), file::Error> {
@@ -28,7 +28,7 @@ fn write(dir: &Dir<'_>, folder: &Path) -> Result<(), file::Error> {
 }
 
 /// What Python and ansible-lint leave in the folder when the playbook is used by hand.
-fn is_left_behind(folder: &Path) -> bool {
+pub(crate) fn is_left_behind(folder: &Path) -> bool {
     folder.ends_with("__pycache__") || folder.ends_with(".ansible")
 }
 

@@ -31,7 +31,7 @@ impl Starting<'_> {
         let folder = session.folder();
         let disk = folder.join(&node.disk);
         if !disk.exists() {
-            make_overlay(&self.image(node)?.disk(), &disk, node.disk_gib)?;
+            make_overlay(&self.start.image(node)?.disk(), &disk, node.disk_gib)?;
         }
         let xml = render::domain(node, &self.machine(node, Start::Boot)?, &self.mark(&cluster.name))?;
         self.record(&node.domain, &xml)?;

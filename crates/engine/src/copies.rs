@@ -12,10 +12,10 @@ use std::{
 
 use events::{Level, NodeState};
 use guest::agent::{self, Agent, Card, Identity, OwnFile};
-use plan::model::NodePlan;
+use plan::model::{ClusterPlan, NodePlan};
 use render::{Frozen, Start};
 use system::{clock::Stopwatch, file, host};
-use template::{Key, Template};
+use template::{Key, Kind, Template};
 
 use crate::{
     Error, Place, Templates, access, memory,
@@ -63,9 +63,9 @@ impl Starting<'_> {
         made
     }
 
-    /// Lets copies run, tells each who it is, and returns the domains that are ready. Of the others there is nothing, and
-    /// the user was told why.
-    pub(crate) fn identified(&self, copies: Vec<Copy<'_>>) -> Result<BTreeSet<String>, Error> {
+    /// Lets copies run, tells each who it is, and returns the domains that are ready with what they are copies of. Of the
+    /// others there is nothing, and the user was told why.
+    pub(crate) fn identified(&self, copies: Vec<Copy<'_>>) -> Result<BTreeMap<String, Kind>, Error> {
         // One more than the host has processors: now and then a copy waits for the host.
         let places = Slots::new(host::cpus() + 1);
         let awake = self.attempts(&places, copies, |copy| self.identify(copy))?;
@@ -73,28 +73,69 @@ impl Starting<'_> {
             // A copy that does not hear this is no worse than before.
             let _ = self.agent(node).and_then(|mut agent| agent.settle());
         }
-        Ok(awake.into_iter().map(|copy| copy.placed.1.domain.clone()).collect())
+        let kind = |copy: Copy<'_>| (copy.placed.1.domain.clone(), copy.template.manifest.kind);
+        Ok(awake.into_iter().map(kind).collect())
     }
 
-    /// Each node with its template, made where there is none.
+    /// Each node with its template: one that a deployment was kept in when the whole cluster has such, else one of its
+    /// shape, which is made where there is none.
     fn with_templates<'a>(
         &self,
         templates: &Templates,
         fresh: &[Placed<'a>],
     ) -> Result<Vec<Copy<'a>>, Error> {
-        let versions = self.session.hypervisor.versions()?;
-        let keys: Vec<Key> =
-            fresh.iter().map(|(_, node)| self.key(node, &versions)).collect::<Result<_, _>>()?;
-        let ids: Vec<String> = keys.iter().map(Key::id).collect();
-        let shapes: BTreeMap<&String, (&Key, Placed<'a>)> =
-            ids.iter().zip(keys.iter().zip(fresh.iter().copied())).collect();
-        let shapes: Vec<_> = shapes.into_values().collect();
-        let made =
-            self.each(&Slots::busy(), &shapes, |(key, placed)| self.template(templates, key, placed, &ids));
+        let mut keys = BTreeMap::new();
+        for (_, node) in fresh {
+            keys.insert(&node.domain, self.start.key(node)?);
+        }
+        let mut copies = Vec::new();
+        for cluster in &self.start.plan.clusters {
+            let nodes: Vec<_> = fresh.iter().filter(|(of, _)| of.name == cluster.name).copied().collect();
+            copies.extend(self.deployed(templates, cluster, &nodes, &keys)?);
+        }
+        let kept: BTreeSet<&String> = copies.iter().map(|copy: &Copy<'_>| &copy.placed.1.domain).collect();
+        let rest: Vec<Placed<'a>> =
+            fresh.iter().filter(|(_, node)| !kept.contains(&node.domain)).copied().collect();
+        let ids: Vec<String> = rest.iter().map(|(_, node)| keys[&node.domain].id()).collect();
+        let shapes: BTreeMap<&String, Placed<'a>> = ids.iter().zip(rest.iter().copied()).collect();
+        let shapes: Vec<Placed<'a>> = shapes.into_values().collect();
+        let made = self.each(&Slots::busy(), &shapes, |placed| {
+            self.template(templates, &keys[&placed.1.domain], placed, &ids)
+        });
         let made: Vec<Template> = made.into_iter().collect::<Result<_, _>>()?;
-        let template = |id: &String| made.iter().find(|template| template.manifest.id == *id).cloned();
-        let pairs = fresh.iter().zip(&ids);
-        Ok(pairs.filter_map(|(placed, id)| Some(Copy { placed: *placed, template: template(id)? })).collect())
+        let of = |id: &String| made.iter().find(|template| template.manifest.id == *id).cloned();
+        let shaped = rest
+            .iter()
+            .zip(&ids)
+            .filter_map(|(placed, id)| Some(Copy { placed: *placed, template: of(id)? }));
+        copies.extend(shaped);
+        Ok(copies)
+    }
+
+    /// The nodes of a cluster with the templates that a deployment was kept in; nothing unless every node has one.
+    fn deployed<'a>(
+        &self,
+        templates: &Templates,
+        cluster: &ClusterPlan,
+        nodes: &[Placed<'a>],
+        keys: &BTreeMap<&String, Key>,
+    ) -> Result<Vec<Copy<'a>>, Error> {
+        if nodes.len() < cluster.nodes.iter().filter(|node| node.auto_start).count() {
+            return Ok(Vec::new());
+        }
+        let mut found: BTreeMap<String, Template> = BTreeMap::new();
+        let mut copies = Vec::new();
+        for placed in nodes {
+            let domain = &placed.1.domain;
+            let Some(deployed) = self.start.deployed.get(domain) else { return Ok(Vec::new()) };
+            let id = deployed.key(&keys[domain]).id();
+            if !found.contains_key(&id) {
+                let Some(template) = self.whole(&templates.store, &id)? else { return Ok(Vec::new()) };
+                found.insert(id.clone(), template);
+            }
+            copies.push(Copy { placed: *placed, template: found[&id].clone() });
+        }
+        Ok(copies)
     }
 
     /// Does a step with all copies, and returns those it worked with. Of the others nothing is left.
@@ -147,7 +188,7 @@ impl Starting<'_> {
     }
 
     /// Lets the copy run, and tells it who it is.
-    fn identify(&self, Copy { placed: (cluster, node), .. }: &Copy<'_>) -> Result<(), Error> {
+    fn identify(&self, Copy { placed: (cluster, node), template }: &Copy<'_>) -> Result<(), Error> {
         let watch = Stopwatch::start();
         let hypervisor = &self.session.hypervisor;
         // They are there before the guest runs, so it finds them while it is told who it is, and brings them up after.
@@ -156,7 +197,13 @@ impl Starting<'_> {
         }
         hypervisor.resume_domain(&node.domain)?;
         self.say(node, NodeState::Booting, "copied from a template");
-        let identity = self.identity(cluster, node)?;
+        let mut identity = self.identity(cluster, node)?;
+        if let (Kind::Deployed, Some(deployed)) =
+            (template.manifest.kind, self.start.deployed.get(&node.domain))
+        {
+            identity.files.extend(deployed.secrets.iter().cloned());
+            identity.services.clone_from(&deployed.services);
+        }
         self.agent(node)?.identity(&identity)?;
         let ready = self.session.folder().join(&node.ready);
         let said = || guest::ready::read(&ready).is_some();
@@ -166,13 +213,13 @@ impl Starting<'_> {
         Ok(())
     }
 
-    fn agent<'a>(&'a self, node: &'a NodePlan) -> Result<Agent<'a>, agent::Error> {
+    pub(crate) fn agent<'b>(&'b self, node: &'b NodePlan) -> Result<Agent<'b>, agent::Error> {
         let limit = IDENTITY_LIMIT.mul_f64(self.start.verdict.slowness);
         let sockets = self.session.site.folder.sockets();
         Agent::open(&sockets, &node.domain, &node.label, limit, self.cancel)
     }
 
-    fn identity(&self, cluster: &plan::model::ClusterPlan, node: &NodePlan) -> Result<Identity, Error> {
+    fn identity(&self, cluster: &ClusterPlan, node: &NodePlan) -> Result<Identity, Error> {
         let (private, public) = access::host_key(&self.session.site.folder, &node.domain)?;
         let file = |path: &str, content: String, mode| OwnFile {
             path: path.to_owned(),
@@ -206,7 +253,7 @@ impl Starting<'_> {
 }
 
 /// Half a copy is never taken for a whole one.
-fn copy_file(from: &Path, to: &Path) -> Result<(), Error> {
+pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<(), Error> {
     let part = to.with_extension("part");
     file::remove_file(&part)?;
     fs::copy(from, &part).map_err(file::Error::new("copy", from))?;

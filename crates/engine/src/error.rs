@@ -77,6 +77,12 @@ pub enum Error {
         /// Its last lines, indented.
         tail: String,
     },
+    /// A secret is still on the disk that a template was to be made of.
+    #[error("{} cannot be removed from the node's disk", files.join(", "))]
+    NotForgotten {
+        /// The files.
+        files: Vec<String>,
+    },
     /// Built without the library.
     #[error("this ai-how was built without libvirt: it checks and plans, and starts nothing")]
     NoLibvirt,

@@ -95,9 +95,15 @@ impl Bench {
 
     fn start(&self, plan: &Plan) -> Result<(), Error> {
         self.site.folder.create()?;
-        let start =
-            Start { plan, images: &self.images, verdict: &self.verdict, templates: None, record: None };
-        self.session().start(&start, &Silent, &Cancel::new())
+        let start = Start {
+            plan,
+            images: &self.images,
+            verdict: &self.verdict,
+            templates: None,
+            deployed: &BTreeMap::new(),
+            record: None,
+        };
+        self.session().start(&start, &Silent, &Cancel::new()).map(drop)
     }
 
     fn ours(&self) -> usize {

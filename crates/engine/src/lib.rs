@@ -16,7 +16,10 @@ mod copies;
 mod error;
 #[cfg(test)]
 mod fault_tests;
+mod forecast;
+mod keep;
 mod memory;
+mod scrub;
 mod session;
 mod slots;
 mod start;
@@ -25,7 +28,10 @@ mod stop;
 mod templates;
 
 pub use error::Error;
+pub use forecast::{Forecast, forecast};
+pub use keep::Deployed;
 pub use session::{Place, Session, Site};
-pub use start::{Start, Templates, images};
+pub use start::{Start, Started, Templates, images};
 pub use status::{NodeStatus, status};
 pub use stop::leaks;
+pub use templates::{image_fact, image_fact_start};

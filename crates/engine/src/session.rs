@@ -1,16 +1,15 @@
 //! Where a lab lives and the connection to it.
 
-#[cfg(feature = "libvirt")]
-use std::time::Duration;
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use guest::Ssh;
+use guest::{Ssh, agent::Agent};
 use lab::{DomainState, Folder, Hypervisor, Lease, Private, accelerator::Verdict, keeper};
-use plan::Plan;
-use system::{cancel::Cancel, file};
+use plan::{Plan, model::NodePlan};
+use system::{cancel::Cancel, file, process::Output};
 
 use crate::{Error, access};
 
@@ -140,6 +139,21 @@ impl Session {
     /// Shells on its nodes.
     pub fn ssh(&self) -> Ssh {
         Ssh::new(&access::config_file(&self.site.folder), self.enter())
+    }
+
+    /// Runs a shell script on a node, as root, through its agent: without a log-in, which costs an emulated node seconds.
+    ///
+    /// # Errors
+    /// The agent does not answer within `limit`, or somebody asked to stop.
+    pub fn run(
+        &self,
+        node: &NodePlan,
+        script: &str,
+        limit: Duration,
+        cancel: &Cancel,
+    ) -> Result<Output, Error> {
+        let sockets = self.site.folder.sockets();
+        Ok(Agent::open(&sockets, &node.domain, &node.label, limit, cancel)?.run(script)?)
     }
 
     /// The words that run a command where the nodes can be reached.

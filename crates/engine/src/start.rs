@@ -6,20 +6,25 @@
 //! nodes with a disk ──────────┴────────> boot ─────────────────> ready
 //! ```
 
-use std::{collections::BTreeMap, path::Path, thread};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    thread,
+};
 
 use config::model::Image as ImageName;
 use events::{EventKind, Level, NodeState, Sink};
 use image::{Image, Recipe, Store};
-use lab::{HypervisorError, Observed, accelerator::Verdict};
+use lab::{DomainState, HypervisorError, Observed, accelerator::Verdict};
 use plan::{
     Plan,
     model::{ClusterPlan, NodePlan},
 };
 use render::{Machine, Mark};
 use system::{cancel::Cancel, file};
+use template::Kind;
 
-use crate::{Error, Session, access, memory, slots::Slots};
+use crate::{Deployed, Error, Session, access, memory, slots::Slots};
 
 /// What a start needs to know.
 #[derive(Debug)]
@@ -32,8 +37,33 @@ pub struct Start<'a> {
     pub verdict: &'a Verdict,
     /// Where templates are kept; without, every node boots.
     pub templates: Option<&'a Templates>,
+    /// What the nodes are after a deployment, by domain. A cluster whose nodes were all kept like that starts so.
+    pub deployed: &'a BTreeMap<String, Deployed>,
     /// Where the XML goes for the record, if anywhere.
     pub record: Option<&'a Path>,
+}
+
+impl Start<'_> {
+    /// The image a node boots.
+    pub(crate) fn image(&self, node: &NodePlan) -> Result<&Image, Error> {
+        let found = match &node.image {
+            ImageName::Built(name) => self.images.get(name),
+            ImageName::File(_) | ImageName::Unspecified => None,
+        };
+        found.ok_or_else(|| Error::Unsupported {
+            cluster: node.domain.clone(),
+            why: "there is no image for it".to_owned(),
+        })
+    }
+}
+
+/// What a start did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Started {
+    /// Domains that began with a disk as new as the image, or as their template's.
+    pub fresh: BTreeSet<String>,
+    /// Clusters, by name, that were started as a deployment left them.
+    pub deployed: BTreeSet<String>,
 }
 
 /// Where templates are kept, and how much of the disk they may take.
@@ -88,7 +118,7 @@ impl Session {
     ///
     /// # Errors
     /// See [`Error`]. Nodes that were started stay as they are; the next start goes on from there.
-    pub fn start(&self, start: &Start<'_>, sink: &dyn Sink, cancel: &Cancel) -> Result<(), Error> {
+    pub fn start(&self, start: &Start<'_>, sink: &dyn Sink, cancel: &Cancel) -> Result<Started, Error> {
         let observed = self.hypervisor.observe()?;
         self.refuse_strangers(start.plan, &observed)?;
         self.refuse_change(start.plan, &observed)?;
@@ -100,22 +130,17 @@ impl Session {
             .collect();
         memory::check("the lab", missing.iter().map(|(_, node)| node.memory_mib))?;
 
-        let generation = self.next_generation()?;
+        let generation = self.generation() + 1;
+        file::write(&self.generation_file(), format!("{generation}\n").as_bytes())?;
         let text = serde_json::to_vec_pretty(start.plan).map_err(|error| {
             Error::File(file::Error { action: "write", path: folder.plan(), source: error.into() })
         })?;
         file::write(&folder.plan(), &text)?;
-        let starting = Starting {
-            session: self,
-            start,
-            sink,
-            cancel,
-            failed: Cancel::new(),
-            generation,
-            authorized_key: access::public_key(folder)?,
-        };
-        starting.nodes(&missing, || starting.networks(&observed))?;
-        access::write(folder, start.plan, self.ssh_control())
+        let starting = Starting::new(self, start, generation, sink, cancel)?;
+        self.release(start.plan, &observed)?;
+        let started = starting.nodes(&missing, || starting.networks(&observed))?;
+        access::write(folder, start.plan, self.ssh_control())?;
+        Ok(started)
     }
 
     /// An object of a name we need that bears no mark, or another lab's, is not ours to touch.
@@ -150,12 +175,20 @@ impl Session {
         }
     }
 
-    /// Counts the starts of this lab.
-    fn next_generation(&self) -> Result<u64, Error> {
-        let path = self.site.folder.path().join("generation");
-        let last: u64 = file::read(&path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-        file::write(&path, format!("{}\n", last + 1).as_bytes())?;
-        Ok(last + 1)
+    /// Lets nodes go on that a command held which was killed.
+    fn release(&self, plan: &Plan, observed: &Observed) -> Result<(), Error> {
+        let domains = plan.nodes().filter_map(|(_, node)| observed.domain(&node.domain));
+        let held: Vec<_> = domains.filter(|domain| domain.state == DomainState::Paused).collect();
+        held.into_iter().try_for_each(|domain| Ok(self.hypervisor.resume_domain(&domain.name)?))
+    }
+
+    /// How often this lab was started.
+    pub(crate) fn generation(&self) -> u64 {
+        file::read(&self.generation_file()).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+    }
+
+    fn generation_file(&self) -> PathBuf {
+        self.folder().join("generation")
     }
 }
 
@@ -174,7 +207,18 @@ pub(crate) struct Starting<'a> {
     pub(crate) authorized_key: String,
 }
 
-impl Starting<'_> {
+impl<'a> Starting<'a> {
+    pub(crate) fn new(
+        session: &'a Session,
+        start: &'a Start<'a>,
+        generation: u64,
+        sink: &'a dyn Sink,
+        cancel: &'a Cancel,
+    ) -> Result<Self, Error> {
+        let authorized_key = access::public_key(&session.site.folder)?;
+        Ok(Self { session, start, sink, cancel, failed: Cancel::new(), generation, authorized_key })
+    }
+
     fn networks(&self, observed: &Observed) -> Result<(), Error> {
         for cluster in &self.start.plan.clusters {
             for network in &cluster.networks {
@@ -188,24 +232,32 @@ impl Starting<'_> {
         Ok(())
     }
 
-    /// Starts the nodes. Those that are copies exist before they need the `networks`, which are made meanwhile.
+    /// Starts the nodes, and tells which clusters are as a deployment left them. Nodes that are copies exist before they
+    /// need the `networks`, which are made meanwhile.
     fn nodes(
         &self,
         missing: &[Placed<'_>],
         networks: impl FnOnce() -> Result<(), Error> + Send,
-    ) -> Result<(), Error> {
+    ) -> Result<Started, Error> {
         // A disk that was written to goes with no template's memory.
         let has_disk = |(_, node): &Placed<'_>| self.session.folder().join(&node.disk).exists();
         let (used, fresh): (Vec<_>, Vec<_>) = missing.iter().copied().partition(has_disk);
+        let began = fresh.iter().map(|(_, node)| node.domain.clone()).collect();
         let copies = thread::scope(|scope| {
             let networks = scope.spawn(|| networks().inspect_err(|_| self.failed.request()));
             let copies = self.restored(&fresh);
             networks.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).and(copies)
         })?;
         let copied = self.identified(copies)?;
-        let booted = fresh.into_iter().filter(|(_, node)| !copied.contains(&node.domain)).chain(used);
+        let booted = fresh.into_iter().filter(|(_, node)| !copied.contains_key(&node.domain)).chain(used);
         let boot = |placed: Placed<'_>| self.boot(placed).inspect_err(|error| self.fail(placed.1, error));
-        first_error(self.each(&Slots::busy(), &booted.collect::<Vec<_>>(), boot))
+        first_error(self.each(&Slots::busy(), &booted.collect::<Vec<_>>(), boot))?;
+        let kept = |node: &NodePlan| copied.get(&node.domain) == Some(&Kind::Deployed);
+        let clusters = self.start.plan.clusters.iter().filter(|cluster| {
+            let mut started = cluster.nodes.iter().filter(|node| node.auto_start).peekable();
+            started.peek().is_some() && started.all(kept)
+        });
+        Ok(Started { fresh: began, deployed: clusters.map(|cluster| cluster.name.clone()).collect() })
     }
 
     /// Does the same for all at once, as far as there are places, and tells how each went.
@@ -280,21 +332,9 @@ impl Starting<'_> {
         Ok(())
     }
 
-    /// The image a node boots.
-    pub(crate) fn image(&self, node: &NodePlan) -> Result<&Image, Error> {
-        let found = match &node.image {
-            ImageName::Built(name) => self.start.images.get(name),
-            ImageName::File(_) | ImageName::Unspecified => None,
-        };
-        found.ok_or_else(|| Error::Unsupported {
-            cluster: node.domain.clone(),
-            why: "there is no image for it".to_owned(),
-        })
-    }
-
     /// What QEMU needs to know of a node that starts in this way.
     pub(crate) fn machine(&self, node: &NodePlan, start: render::Start) -> Result<Machine, Error> {
-        let image = self.image(node)?;
+        let image = self.start.image(node)?;
         Ok(Machine {
             start,
             accelerator: self.start.verdict.accelerator,

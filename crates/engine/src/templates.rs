@@ -8,30 +8,44 @@ use std::{fs, path::Path};
 use events::{EventKind, Level};
 use guest::ready;
 use image::Image;
-use lab::{Versions, accelerator};
+use lab::{accelerator, keeper};
 use plan::model::NodePlan;
-use render::{Accelerator, Machine, Mark, Start};
+use render::{Accelerator, Machine, Mark};
 use sha2::{Digest, Sha256};
-use system::{clock::Stopwatch, file, host};
+use system::{
+    clock::Stopwatch,
+    environment,
+    file::{self, Lock},
+    host,
+};
 use template::{Key, Kind, Template};
 use uuid::Uuid;
 
 use crate::{
-    Error, Templates,
+    Error, Start, Templates,
     boot::make_overlay,
     memory,
     start::{Placed, Starting},
 };
 
-impl Starting<'_> {
+/// How a template's key names the image: the same recipe gives another one on another day.
+pub fn image_fact(image: &Image) -> String {
+    format!("{}{}", image_fact_start(&image.folder), image.manifest.built)
+}
+
+/// What [`image_fact`] starts with for every image that was ever in this folder.
+pub fn image_fact_start(folder: &Path) -> String {
+    format!("{} of ", folder.file_name().unwrap_or_default().to_string_lossy())
+}
+
+impl Start<'_> {
     /// What the memory of a machine like this node depends on.
-    pub(crate) fn key(&self, node: &NodePlan, versions: &Versions) -> Result<Key, Error> {
+    pub(crate) fn key(&self, node: &NodePlan) -> Result<Key, Error> {
         let image = self.image(node)?;
-        let verdict = self.start.verdict;
-        let image_name = image.folder.file_name().unwrap_or_default().to_string_lossy();
+        let verdict = self.verdict;
         // Whatever else is in the XML: devices, their places, the kernel's command line.
         let machine = Machine {
-            start: Start::Template { memory: String::new() },
+            start: render::Start::Template { memory: String::new() },
             accelerator: verdict.accelerator,
             folder: String::new(),
             sockets: String::new(),
@@ -43,22 +57,23 @@ impl Starting<'_> {
         let blank = NodePlan { uuid: Uuid::nil(), domain: String::new(), ..nobody(node) };
         let xml = Sha256::digest(render::domain(&blank, &machine, &mark)?);
         let key = Key::default()
-            // The same recipe gives another image on another day.
-            .with("image", format!("{image_name} of {}", image.manifest.built))
+            .with("image", image_fact(image))
             .with("accelerator", verdict.accelerator.to_string())
             .with("memory", format!("{} MiB", node.memory_mib))
             .with("cpus", node.cpus.to_string())
             .with("disk", format!("{} GiB", node.disk_gib))
             .with("cards", node.interfaces.len().to_string())
-            .with("emulator", format!("{} {}", versions.emulator, accelerator::emulator_stamp()))
-            .with("libvirt", versions.libvirt.as_str())
+            .with("emulator", environment::program_stamp(accelerator::EMULATOR))
+            .with("libvirt", environment::program_stamp(keeper::LIBVIRTD))
             .with("machine", xml.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>());
         Ok(match verdict.accelerator {
             Accelerator::Kvm => key.with("processor", host::cpu_model()),
             Accelerator::Tcg => key,
         })
     }
+}
 
+impl Starting<'_> {
     /// The template of this key, whole and checked; made if there is none. To make room for it, none of those to `keep`
     /// is removed.
     pub(crate) fn template(
@@ -81,27 +96,58 @@ impl Starting<'_> {
         }
         let watch = Stopwatch::start();
         let staging = store.staging(key.clone())?;
-        let name = template_name(placed.1, self.image(placed.1)?);
+        let name = self.template_name(placed)?;
         self.progress(&name, "booting a machine to keep as a template");
-        self.freeze(&id, staging.path(), placed)?;
+        let disk_gib = placed.1.disk_gib;
+        self.freeze(&id, staging.path(), placed, |base, disk| make_overlay(base, disk, disk_gib))?;
         let template = store.publish(staging, Kind::Node, &name, watch.seconds())?;
-        let seconds = watch.seconds();
+        self.made(&template, templates, keep, watch)?;
+        Ok(template)
+    }
+
+    /// Claims the right to make a template, and clears away what makers left that were killed: it takes room, and may
+    /// hold secrets.
+    pub(crate) fn claim(&self, store: &template::Store, id: &str) -> Result<Lock, Error> {
+        let wait =
+            || self.notice(Level::Info, format!("another ai-how makes the template {id}; waiting for it"));
+        let claim = store.claim(id, self.cancel, wait)?.ok_or(Error::Interrupted)?;
+        if let Err(error) = store.clear_abandoned() {
+            self.notice(Level::Warning, error.to_string());
+        }
+        Ok(claim)
+    }
+
+    /// Tells of a new template, and removes old ones when all of them take too much.
+    pub(crate) fn made(
+        &self,
+        template: &Template,
+        templates: &Templates,
+        keep: &[String],
+        watch: Stopwatch,
+    ) -> Result<(), Error> {
+        let (name, seconds) = (&template.manifest.name, watch.seconds());
         self.notice(
             Level::Info,
             format!("made the template {name} ({} MiB) in {seconds:.1} s", template.size_mib()),
         );
-        for removed in store.make_room(templates.limit_mib, keep)? {
+        for removed in templates.store.make_room(templates.limit_mib, keep)? {
             let name = &removed.manifest.name;
             self.notice(
                 Level::Info,
                 format!("removed the template {name} {}, to make room", removed.manifest.id),
             );
         }
-        Ok(template)
+        Ok(())
+    }
+
+    /// As a person would name it.
+    pub(crate) fn template_name(&self, (_, node): Placed<'_>) -> Result<String, Error> {
+        let image = &self.start.image(node)?.manifest.name;
+        Ok(format!("{image} {} CPU {} MiB", node.cpus, node.memory_mib))
     }
 
     /// The template of this id if there is one; a damaged one is removed.
-    fn whole(&self, store: &template::Store, id: &str) -> Result<Option<Template>, Error> {
+    pub(crate) fn whole(&self, store: &template::Store, id: &str) -> Result<Option<Template>, Error> {
         let Some(template) = store.find(id) else { return Ok(None) };
         match template.check() {
             Ok(()) => {
@@ -116,20 +162,27 @@ impl Starting<'_> {
         }
     }
 
-    fn progress(&self, subject: &str, message: &str) {
+    pub(crate) fn progress(&self, subject: &str, message: &str) {
         self.sink.emit(EventKind::Progress { subject: subject.to_owned(), message: message.to_owned() });
     }
 
-    /// Boots a machine like the node, without identity, and leaves what it is when it is quiet in `folder`.
-    fn freeze(&self, id: &str, folder: &Path, (cluster, node): Placed<'_>) -> Result<(), Error> {
+    /// Boots a machine like the node, without identity, and leaves what it is when it is quiet in `folder`. Its disk is made
+    /// first, of the image's.
+    pub(crate) fn freeze(
+        &self,
+        id: &str,
+        folder: &Path,
+        (cluster, node): Placed<'_>,
+        make_disk: impl FnOnce(&Path, &Path) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let nobody = NodePlan { domain: format!("template-{id}"), ..nobody(node) };
-        let image = self.image(node)?;
+        let image = self.start.image(node)?;
         let memory = folder.join("memory");
         let machine = Machine {
             folder: folder.display().to_string(),
-            ..self.machine(node, Start::Template { memory: memory.display().to_string() })?
+            ..self.machine(node, render::Start::Template { memory: memory.display().to_string() })?
         };
-        make_overlay(&image.disk(), &folder.join(&nobody.disk), nobody.disk_gib)?;
+        make_disk(&image.disk(), &folder.join(&nobody.disk))?;
         let xml = render::domain(&nobody, &machine, &self.mark(&cluster.name))?;
         self.record(&nobody.domain, &xml)?;
 
@@ -153,11 +206,6 @@ impl Starting<'_> {
         }
         Ok(())
     }
-}
-
-/// As a person would name it.
-fn template_name(node: &NodePlan, image: &Image) -> String {
-    format!("{} {} CPU {} MiB", image.manifest.name, node.cpus, node.memory_mib)
 }
 
 /// A machine like a node's that is nobody yet. Its files are in a folder of their own.

@@ -18,6 +18,7 @@ use system::{
     cancel::Cancel,
     clock::{self, Stopwatch},
     file::SocketFolder,
+    process::Output,
 };
 
 /// How often a wait for an answer looks whether somebody wants to stop.
@@ -179,24 +180,65 @@ impl<'a> Agent<'a> {
     /// # Errors
     /// See [`Error`].
     pub fn settle(&mut self) -> Result<(), Error> {
-        self.send(&json!({"do": "settle"}))
+        self.send(json!({"do": "settle"})).map(drop)
     }
 
-    fn send(&mut self, request: &Value) -> Result<(), Error> {
+    /// Runs a shell script as root and returns what it left behind, whatever its exit status.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn run(&mut self, script: &str) -> Result<Output, Error> {
+        let answer = self.ask(json!({"do": "run", "script": script}))?;
+        let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
+        let code = answer["code"].as_i64().and_then(|code| i32::try_from(code).ok());
+        let code = code.ok_or_else(|| self.refused(&answer))?;
+        Ok(Output { code, stdout: text("out"), stderr: text("err") })
+    }
+
+    /// Puts everything that was written so far on the disk.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn sync(&mut self) -> Result<(), Error> {
+        self.ask(json!({"do": "sync"})).map(drop)
+    }
+
+    /// Sends a request, and tells the number that its answer will bear.
+    fn send(&mut self, mut request: Value) -> Result<String, Error> {
         let unreachable = |source| Error::Unreachable { node: self.node.to_owned(), source };
+        // Unlike that of any request that was sent before, by whatever process.
+        let id = clock::now().as_nanosecond().to_string();
+        request["id"] = json!(id);
         let line = format!("{request}\n");
-        self.stream.get_mut().write_all(line.as_bytes()).map_err(unreachable)
+        self.stream.get_mut().write_all(line.as_bytes()).map_err(unreachable)?;
+        Ok(id)
     }
 
     fn ask(&mut self, request: Value) -> Result<Value, Error> {
-        self.send(&request)?;
-        let unreachable = |source| Error::Unreachable { node: self.node.to_owned(), source };
+        let id = self.send(request)?;
         let watch = Stopwatch::start();
-        let mut answer = String::new();
         loop {
-            match self.stream.read_line(&mut answer) {
+            let line = self.line(watch)?;
+            let answer: Value = serde_json::from_str(&line).unwrap_or(Value::String(line));
+            // An answer to a question that somebody else no longer waits for.
+            if answer.get("id").is_some_and(|other| *other != id) {
+                continue;
+            }
+            if answer.get("id").is_none() || answer.get("error").is_some() {
+                return Err(self.refused(&answer));
+            }
+            return Ok(answer);
+        }
+    }
+
+    /// The next line the agent says.
+    fn line(&mut self, watch: Stopwatch) -> Result<String, Error> {
+        let unreachable = |source| Error::Unreachable { node: self.node.to_owned(), source };
+        let mut line = String::new();
+        loop {
+            match self.stream.read_line(&mut line) {
                 Ok(0) => return Err(unreachable(io::ErrorKind::UnexpectedEof.into())),
-                Ok(_) => break,
+                Ok(_) => return Ok(line),
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 }
                 Err(source) => return Err(unreachable(source)),
@@ -208,11 +250,6 @@ impl<'a> Agent<'a> {
                 return Err(Error::Silent { node: self.node.to_owned(), limit: self.limit });
             }
         }
-        let answer: Value = serde_json::from_str(&answer).unwrap_or(Value::String(answer));
-        if !answer.is_object() || answer.get("error").is_some() {
-            return Err(self.refused(&answer));
-        }
-        Ok(answer)
     }
 
     fn refused(&self, answer: &Value) -> Error {
@@ -236,8 +273,10 @@ mod tests {
             for answer in answers {
                 let mut line = String::new();
                 stream.read_line(&mut line).unwrap();
-                heard.push(serde_json::from_str(&line).unwrap());
-                stream.get_mut().write_all(answer.as_bytes()).unwrap();
+                let request: Value = serde_json::from_str(&line).unwrap();
+                let answer = answer.replace("ID", request["id"].as_str().unwrap());
+                heard.push(request);
+                stream.get_mut().write_all(format!("{answer}\n").as_bytes()).unwrap();
             }
             // Stays there without a word, as a guest that hangs does.
             while stream.read_line(&mut String::new()).is_ok_and(|bytes| bytes > 0) {}
@@ -268,7 +307,10 @@ mod tests {
     #[test]
     fn the_clock_is_part_of_the_identity() {
         let (folder, cancel) = (tempfile::tempdir().unwrap(), Cancel::new());
-        let there = agent(folder.path(), &["{\"time\":0}\n", "{\"time\":1000.5}\n", "{}\n"]);
+        let there = agent(
+            folder.path(),
+            &[r#"{"id":"ID","time":0}"#, r#"{"id":"ID","time":1000.5}"#, r#"{"id":"ID"}"#],
+        );
         let mut agent = open(folder.path(), &cancel);
         agent.identity(&identity()).unwrap();
         drop(agent);
@@ -283,15 +325,25 @@ mod tests {
     #[test]
     fn an_error_is_passed_on() {
         let (folder, cancel) = (tempfile::tempdir().unwrap(), Cancel::new());
-        let _agent = agent(folder.path(), &["{\"error\":\"no such port\"}\n"]);
+        let _agent = agent(folder.path(), &[r#"{"id":"ID","error":"no such port"}"#]);
         let error = open(folder.path(), &cancel).clock_offset().unwrap_err();
         assert_eq!(error.to_string(), "the agent of n refuses: no such port");
     }
 
     #[test]
+    fn a_late_answer_to_another_is_passed_over() {
+        let (folder, cancel) = (tempfile::tempdir().unwrap(), Cancel::new());
+        const LATE: &str =
+            "{\"id\":\"7\",\"error\":\"late\"}\n{\"id\":\"ID\",\"code\":3,\"out\":\"x\",\"err\":\"\"}";
+        let _agent = agent(folder.path(), &[LATE]);
+        let output = open(folder.path(), &cancel).run("exit 3").unwrap();
+        assert_eq!((output.code, output.stdout.as_str()), (3, "x"));
+    }
+
+    #[test]
     fn noise_is_an_error() {
         let (folder, cancel) = (tempfile::tempdir().unwrap(), Cancel::new());
-        let _agent = agent(folder.path(), &["}{\n"]);
+        let _agent = agent(folder.path(), &["}{"]);
         let error = open(folder.path(), &cancel).clock_offset().unwrap_err();
         assert!(matches!(error, Error::Refused { .. }), "{error}");
     }

@@ -53,7 +53,7 @@ pub static RECIPES: &[Recipe] = &[Recipe {
         ("multi-user.target", "ai-how-grow.service"),
         ("multi-user.target", "ai-how-agent.service"),
         ("getty.target", "console-getty.service"),
-        ("network-online.target", "systemd-networkd-wait-online.service"),
+        ("network-online.target", "ai-how-online.service"),
     ],
     // Each one is programs started under emulation for a machine that lives for minutes.
     masked: &[

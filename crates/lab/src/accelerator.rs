@@ -87,11 +87,10 @@ pub enum Error {
 /// See [`Error`].
 pub fn probe(cache: &Path, cancel: &Cancel) -> Result<Verdict, Error> {
     let emulator = environment::find_program(EMULATOR).ok_or(Error::NoEmulator)?;
-    let kept = cache.join("accelerator.json");
-    let key = key(&emulator);
-    if let Some(verdict) = read(&kept).filter(|verdict| verdict.key == key) {
+    if let Some(verdict) = known(cache) {
         return Ok(verdict);
     }
+    let (kept, key) = (cache.join("accelerator.json"), key(&emulator));
     let verdict = boot(&emulator, cache, key, cancel)?;
     if let Ok(text) = serde_json::to_vec_pretty(&verdict) {
         // A verdict that cannot be kept is found again next time.
@@ -100,24 +99,19 @@ pub fn probe(cache: &Path, cancel: &Cancel) -> Result<Verdict, Error> {
     Ok(verdict)
 }
 
+/// The verdict for this boot of the host, if it was found already.
+pub fn known(cache: &Path) -> Option<Verdict> {
+    let emulator = environment::find_program(EMULATOR)?;
+    read(&cache.join("accelerator.json")).filter(|verdict| verdict.key == key(&emulator))
+}
+
 fn read(path: &Path) -> Option<Verdict> {
     serde_json::from_str(&file::read(path).ok()?).ok()
 }
 
 /// A verdict holds until the host boots, the emulator changes, or somebody else asks (who may have other rights).
 fn key(emulator: &Path) -> String {
-    format!("{} {} {} {}", host::boot_id(), emulator.display(), modified(emulator), host::user())
-}
-
-/// Changes whenever the emulator's program does, which its version need not.
-pub fn emulator_stamp() -> String {
-    environment::find_program(EMULATOR).map_or_else(String::new, |emulator| modified(&emulator).to_string())
-}
-
-/// When a file was last changed, seconds since 1970.
-fn modified(path: &Path) -> u64 {
-    let modified = std::fs::metadata(path).and_then(|data| data.modified()).ok();
-    modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).map_or(0, |age| age.as_secs())
+    format!("{} {} {}", host::boot_id(), environment::stamp(emulator), host::user())
 }
 
 fn boot(emulator: &Path, cache: &Path, key: String, cancel: &Cancel) -> Result<Verdict, Error> {

@@ -7,7 +7,7 @@ use std::{
 
 use render::Mark;
 
-use crate::hypervisor::{Domain, DomainState, Error, Hypervisor, Network, Observed, Versions};
+use crate::hypervisor::{Domain, DomainState, Error, Hypervisor, Network, Observed};
 
 /// Domains and networks in memory. A clone is the same place seen by somebody else.
 #[derive(Debug, Clone, Default)]
@@ -188,13 +188,6 @@ impl Hypervisor for Fake {
                 name: name.to_owned(),
                 message: error.to_string(),
             })
-        })
-    }
-
-    fn versions(&self) -> Result<Versions, Error> {
-        let version = "1.0.0".to_owned();
-        self.call("tell the version of", "itself", |_| {
-            Ok(Versions { emulator: version.clone(), libvirt: version })
         })
     }
 

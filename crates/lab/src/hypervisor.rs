@@ -108,15 +108,6 @@ impl Observed {
     }
 }
 
-/// Which programs run the machines. What one of them froze, another may not be able to go on with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Versions {
-    /// Of the emulator.
-    pub emulator: String,
-    /// Of libvirt.
-    pub libvirt: String,
-}
-
 /// A place where machines live. Objects are transient: one that is off is gone, and its disk tells that it was. Calls
 /// may come from several threads.
 pub trait Hypervisor: Send + Sync + fmt::Debug {
@@ -173,12 +164,6 @@ pub trait Hypervisor: Send + Sync + fmt::Debug {
     /// # Errors
     /// See [`Error`].
     fn save_devices(&self, name: &str, file: &Path) -> Result<(), Error>;
-
-    /// Which programs run the machines.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    fn versions(&self) -> Result<Versions, Error>;
 
     /// Asks the guest to power off; one that is off is fine.
     ///

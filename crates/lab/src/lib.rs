@@ -21,9 +21,7 @@ mod libvirt;
 mod private;
 
 pub use folder::Folder;
-pub use hypervisor::{
-    Domain, DomainState, Error as HypervisorError, Hypervisor, Network, Observed, Versions,
-};
+pub use hypervisor::{Domain, DomainState, Error as HypervisorError, Hypervisor, Network, Observed};
 #[cfg(feature = "libvirt")]
 pub use libvirt::Libvirt;
 pub use private::{Error as PrivateError, Lease, Private, TUN};

@@ -17,7 +17,7 @@ use virt::{
     sys,
 };
 
-use crate::hypervisor::{Domain, DomainState, Error, Hypervisor, Network, Observed, Versions};
+use crate::hypervisor::{Domain, DomainState, Error, Hypervisor, Network, Observed};
 
 /// How long an emulator may take to load a state. It is a few hundred kilobytes.
 const LOAD_LIMIT: Duration = Duration::from_secs(20);
@@ -210,16 +210,6 @@ impl Hypervisor for Libvirt {
         let command =
             json!({"execute": "xen-save-devices-state", "arguments": {"filename": file, "live": true}});
         self.monitor(action, name, &domain, command).map(drop)
-    }
-
-    fn versions(&self) -> Result<Versions, Error> {
-        let refused = |error: virt::error::Error| self.refused("tell the version of", "itself", &error);
-        let text =
-            |version: u32| format!("{}.{}.{}", version / 1_000_000, version / 1000 % 1000, version % 1000);
-        Ok(Versions {
-            emulator: text(self.connection.hyp_version().map_err(refused)?),
-            libvirt: text(self.connection.lib_version().map_err(refused)?),
-        })
     }
 
     fn shutdown_domain(&self, name: &str) -> Result<(), Error> {

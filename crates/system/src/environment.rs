@@ -13,6 +13,7 @@ use std::{
     ffi::OsString,
     io,
     path::{Path, PathBuf},
+    time::UNIX_EPOCH,
 };
 
 /// A variable that is set and not empty. Text that is not UTF-8 counts as unset.
@@ -87,6 +88,18 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
     env::split_paths(&search_path())
         .map(|folder| folder.join(name))
         .find(|candidate| is_executable(candidate))
+}
+
+/// Changes whenever a program's file does, which its version need not; empty without such a program.
+pub fn program_stamp(name: &str) -> String {
+    find_program(name).map_or_else(String::new, |program| stamp(&program))
+}
+
+/// When a file was last changed, seconds since 1970, and its size.
+pub fn stamp(path: &Path) -> String {
+    let Ok(data) = path.metadata() else { return String::new() };
+    let modified = data.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    format!("{}-{}", modified.map_or(0, |age| age.as_secs()), data.len())
 }
 
 fn is_executable(path: &Path) -> bool {

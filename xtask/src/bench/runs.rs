@@ -90,7 +90,7 @@ impl Bench<'_> {
         eprintln!("warming up: a start that does not count");
         self.program.run("warm-up-image", &["image", "build"], LONG)?;
         let lab = Lab::of(self.program);
-        self.program.run("warm-up", &["cluster", "start", LAB], LONG)?;
+        self.program.run("warm-up", &["cluster", "start", "--cold", "--no-deploy", LAB], LONG)?;
         let machines = yardstick::machines(&self.program.last_run())?;
         lab.destroy()?;
         Ok(machines)
@@ -117,7 +117,11 @@ impl Bench<'_> {
     fn lab(&mut self, run: u32) -> Result<(), Failure> {
         let lab = Lab::of(self.program);
         self.say(run, "starting the lab");
-        let cost = self.program.run(&format!("{run}-start"), &["cluster", "start", LAB], LONG)?;
+        let cost = self.program.run(
+            &format!("{run}-start"),
+            &["cluster", "start", "--cold", "--no-deploy", LAB],
+            LONG,
+        )?;
         if self.arguments.wants(Part::Boot) {
             self.booted(run, &cost)?;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::{NodeStatus, Site, Start};
+use engine::{NodeStatus, Site};
 use events::Phase;
 use image::{Image, Store};
 use lab::accelerator;
@@ -10,6 +10,7 @@ use plan::Plan;
 use system::cancel::Cancel;
 
 use crate::{
+    bring_up::{BringUp, deploy_failure},
     cli::{Cluster, Format, Lab},
     document, exit,
     failure::Failure,
@@ -20,17 +21,28 @@ use crate::{
 
 pub(crate) fn run(command: Cluster, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
     match command {
-        Cluster::Start { lab, cold, format } => start(&lab, cold, format, settings, cancel),
+        Cluster::Start { lab, cold, no_deploy, format } => {
+            start(&lab, How { cold, deploy: !no_deploy }, format, settings, cancel)
+        }
         Cluster::Status { lab, format } => status(&lab, format, settings, cancel),
         Cluster::Stop { lab, format } => stop(&lab, format, settings, cancel),
         Cluster::Destroy { lab } => destroy(&lab, settings, cancel),
     }
 }
 
+/// How a lab is started.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct How {
+    /// Every node boots, even where a template could be copied.
+    pub(crate) cold: bool,
+    /// SLURM is deployed, too.
+    pub(crate) deploy: bool,
+}
+
 /// Starts the lab and leaves it running.
 pub(crate) fn start(
     lab: &Lab,
-    cold: bool,
+    how: How,
     format: Format,
     settings: &Settings,
     cancel: &Cancel,
@@ -41,6 +53,7 @@ pub(crate) fn start(
     let _lock = lock(&site)?;
     let about = About { verb: "start", plan: &plan, file: &lab.file, verdict: &verdict, format };
     let run = Run::start(&about, settings, site.folder.path())?;
+    let up = BringUp { plan: &plan, verdict: &verdict, run: &run, settings, cold: how.cold, cancel };
     let result = (|| {
         let images = images(&plan, &run, settings, cancel).or_else(|failure| {
             // Nothing was made yet, and the lock needed the folder.
@@ -49,15 +62,22 @@ pub(crate) fn start(
             }
             Err(failure)
         })?;
-        run.phase(Phase::Boot, || {
-            let mut session = site.open(&verdict, false, cancel)?;
-            let templates = (!cold).then_some(&settings.templates);
-            let record = run.folder().join("xml");
-            let start =
-                Start { plan: &plan, images: &images, verdict: &verdict, templates, record: Some(&record) };
-            session.start(&start, run.sink(), cancel)?;
-            Ok(session.keep()?)
-        })
+        let (mut session, started) = run.phase(Phase::Boot, || {
+            let session = site.open(&verdict, false, cancel)?;
+            let started = up.boot(&session, &images, how.deploy)?;
+            Ok((session, started))
+        })?;
+        if how.deploy && plan.clusters.iter().any(|cluster| cluster.slurm.is_some()) {
+            let ansible = || deploy::find_ansible(&settings.cache).map_err(deploy_failure);
+            up.deploy(&session, &images, &started, ansible).or_else(|failure| {
+                // Its machines are there to look at what went wrong, and for the next start to go on from.
+                if !failure.is_interruption() {
+                    session.keep()?;
+                }
+                Err(failure)
+            })?;
+        }
+        Ok(session.keep()?)
     })();
     run.finish(result)
 }

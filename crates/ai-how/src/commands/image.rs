@@ -1,9 +1,12 @@
-//! `ai-how image`: build, list, remove.
+//! `ai-how image`: build, list, remove. A template is made of an image, so it is listed with the images and goes with its
+//! own.
 
 use events::{EventKind, Sink};
 use image::{Recipe, Store};
 use lab::Folder;
+use serde_json::{Value, json};
 use system::{cancel::Cancel, clock::Stopwatch, file};
+use template::Template;
 
 use crate::{
     cli::{Format, Image},
@@ -17,8 +20,8 @@ pub(crate) fn run(command: &Image, settings: &Settings, cancel: &Cancel) -> Resu
     let store = Store::new(&settings.cache);
     match command {
         Image::Build { name, mirror } => build(&store, name, mirror.clone(), settings, cancel),
-        Image::List { format } => list(&store, *format),
-        Image::Rm { name } => remove(&store, name, settings),
+        Image::List { format } => list(&store, &settings.templates.store, *format),
+        Image::Rm { name, .. } => remove(&store, name.as_deref(), settings),
     }
 }
 
@@ -78,47 +81,121 @@ impl Sink for Progress {
     }
 }
 
-fn list(store: &Store, format: Format) -> Result<u8, Failure> {
+/// What is listed: a line for people, an object for programs.
+struct Entry {
+    id: String,
+    time: String,
+    size_mib: u64,
+    what: String,
+    note: &'static str,
+    json: Value,
+}
+
+impl Entry {
+    fn image(image: &image::Image) -> Self {
+        let manifest = &image.manifest;
+        let current = is_current(image);
+        let size_mib = image.size_mib();
+        Self {
+            id: folder_name(image),
+            time: manifest.built.strftime("%Y-%m-%d %H:%M").to_string(),
+            size_mib,
+            what: manifest.kernel.clone(),
+            note: if current { "" } else { "  (older recipe)" },
+            json: json!({
+                "kind": "image",
+                "name": manifest.name,
+                "hash": manifest.hash,
+                "current": current,
+                "built": manifest.built,
+                "kernel": manifest.kernel,
+                "size_mib": size_mib,
+                "folder": image.folder.display().to_string(),
+            }),
+        }
+    }
+
+    fn template(template: &Template, images: &[image::Image]) -> Self {
+        let manifest = &template.manifest;
+        let image = made_of(template);
+        let current = images.iter().any(|found| is_current(found) && engine::image_fact(found) == image);
+        let (last_used, size_mib) = (template.last_used(), template.size_mib());
+        Self {
+            id: manifest.id.clone(),
+            time: last_used.strftime("%Y-%m-%d %H:%M").to_string(),
+            size_mib,
+            what: manifest.name.clone(),
+            note: if current { "" } else { "  (older image)" },
+            json: json!({
+                "kind": "template",
+                "id": manifest.id,
+                "name": manifest.name,
+                "image": image,
+                "current": current,
+                "made": manifest.made,
+                "last_used": last_used,
+                "size_mib": size_mib,
+                "folder": template.folder.display().to_string(),
+            }),
+        }
+    }
+}
+
+fn list(store: &Store, templates: &template::Store, format: Format) -> Result<u8, Failure> {
     let images = store.list();
-    let current = |image: &image::Image| {
-        Recipe::named(&image.manifest.name).is_some_and(|recipe| recipe.hash() == image.manifest.hash)
-    };
+    let of_images = images.iter().map(Entry::image);
+    let of_templates = templates.list().into_iter().map(|template| Entry::template(&template, &images));
+    let entries: Vec<Entry> = of_images.chain(of_templates).collect();
     match format {
         Format::Json => {
-            let entries: Vec<_> = images
-                .iter()
-                .map(|image| {
-                    serde_json::json!({
-                        "name": image.manifest.name,
-                        "hash": image.manifest.hash,
-                        "current": current(image),
-                        "built": image.manifest.built,
-                        "kernel": image.manifest.kernel,
-                        "size_mib": image.size_mib(),
-                        "folder": image.folder.display().to_string(),
-                    })
-                })
-                .collect();
-            output::data(format_args!("{:#}\n", serde_json::Value::Array(entries)))?;
+            let entries = entries.into_iter().map(|entry| entry.json).collect();
+            output::data(format_args!("{:#}\n", Value::Array(entries)))?;
         }
-        Format::Text if images.is_empty() => {
+        Format::Text if entries.is_empty() => {
             output::words("there are no images; the first start builds what it needs\n");
         }
         Format::Text => {
-            for image in &images {
-                let manifest = &image.manifest;
-                let note = if current(image) { "" } else { "  (older recipe)" };
-                let built = manifest.built.strftime("%Y-%m-%d %H:%M");
-                let (name, hash, kernel) = (&manifest.name, &manifest.hash, &manifest.kernel);
-                let size = image.size_mib();
-                output::data(format_args!("{name}-{hash}  {built}  {size:5} MiB  {kernel}{note}\n"))?;
+            let width = entries.iter().map(|entry| entry.id.len()).max().unwrap_or(0);
+            for Entry { id, time, size_mib, what, note, .. } in entries {
+                output::data(format_args!("{id:width$}  {time}  {size_mib:5} MiB  {what}{note}\n"))?;
             }
         }
     }
     Ok(exit::OK)
 }
 
-fn remove(store: &Store, name: &str, settings: &Settings) -> Result<u8, Failure> {
+/// Removes what has that name; without one every template.
+fn remove(store: &Store, name: Option<&str>, settings: &Settings) -> Result<u8, Failure> {
+    let templates = &settings.templates.store;
+    match name {
+        None => remove_templates(templates, |_| true)?,
+        Some(name) => remove_named(store, templates, name, settings)?,
+    }
+    for folder in templates.clear_abandoned().map_err(Failure::environment)? {
+        let folder = folder.display();
+        output::words(format_args!("removed {folder}, which a command that was killed left\n"));
+    }
+    Ok(exit::OK)
+}
+
+fn remove_named(
+    store: &Store,
+    templates: &template::Store,
+    name: &str,
+    settings: &Settings,
+) -> Result<(), Failure> {
+    let (images, all) = (store.list(), templates.list());
+    let named: Vec<_> =
+        images.iter().filter(|image| image.manifest.name == name || folder_name(image) == name).collect();
+    if named.is_empty() && !all.iter().any(|template| template.manifest.id == name) {
+        let known =
+            |names: Vec<String>| if names.is_empty() { "none yet".to_owned() } else { names.join(", ") };
+        let images = known(images.iter().map(folder_name).collect());
+        let templates = known(all.iter().map(|template| template.manifest.id.clone()).collect());
+        let message =
+            format!("there is no image or template named `{name}`; images: {images}; templates: {templates}");
+        return Err(Failure::new(exit::USAGE, message));
+    }
     let labs = Folder::all(&settings.state);
     let user = |image: &image::Image| {
         let disk = image.disk().display().to_string();
@@ -127,10 +204,40 @@ fn remove(store: &Store, name: &str, settings: &Settings) -> Result<u8, Failure>
             .find(|lab| uses(lab, &disk))
             .map(|lab| format!("the lab {}", lab.id()))
     };
-    for image in store.remove(name, user)? {
-        output::data(format_args!("removed {}\n", image.folder.display()))?;
+    for image in named {
+        let folder = folder_name(image);
+        // One by one: what is said to be gone is gone, whatever happens to the next.
+        for image in store.remove(&folder, user)? {
+            output::data(format_args!("removed {}\n", image.folder.display()))?;
+        }
+        // Nothing finds them any more. An image that is built again is another one.
+        let of_image = engine::image_fact_start(&image.folder);
+        remove_templates(templates, |template| made_of(template).starts_with(&of_image))?;
     }
-    Ok(exit::OK)
+    remove_templates(templates, |template| template.manifest.id == name)
+}
+
+/// Removes templates and says so. Nobody needs to be asked: copies that run have the files open, and their disks are
+/// their own.
+fn remove_templates(store: &template::Store, which: impl Fn(&Template) -> bool) -> Result<(), Failure> {
+    for template in store.list().iter().filter(|template| which(template)) {
+        store.remove(template).map_err(Failure::environment)?;
+        output::data(format_args!("removed {}\n", template.folder.display()))?;
+    }
+    Ok(())
+}
+
+fn folder_name(image: &image::Image) -> String {
+    image.folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn is_current(image: &image::Image) -> bool {
+    Recipe::named(&image.manifest.name).is_some_and(|recipe| recipe.hash() == image.manifest.hash)
+}
+
+/// The image that a template was made of, as [`engine::image_fact`] names it.
+fn made_of(template: &Template) -> &str {
+    template.manifest.key.get("image").unwrap_or_default()
 }
 
 /// Whether a disk of the lab lies on top of `base`: the path stands in the overlay's header.

@@ -1,6 +1,14 @@
-//! `ai-how plan`: what a file becomes.
+//! `ai-how plan`: what a file becomes, and how it would start now.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use config::model::Image as ImageName;
+use engine::{Forecast, Start};
+use image::{Recipe, Store};
+use lab::accelerator;
 
 use crate::{
+    bring_up,
     cli::{Plan, PlanFormat},
     document, exit,
     failure::Failure,
@@ -11,7 +19,10 @@ use crate::{
 pub(crate) fn run(arguments: &Plan, settings: &Settings) -> Result<u8, Failure> {
     let plan = document::plan(&arguments.file, settings)?;
     match arguments.format {
-        PlanFormat::Text => output::data(plan::text(&plan))?,
+        PlanFormat::Text => {
+            output::data(plan::text(&plan))?;
+            output::data(format_args!("\n{}", start(&plan, settings)?))?;
+        }
         PlanFormat::Json => {
             let plan = serde_json::to_string_pretty(&plan).map_err(Failure::environment)?;
             output::data(format_args!("{plan}\n"))?;
@@ -20,4 +31,48 @@ pub(crate) fn run(arguments: &Plan, settings: &Settings) -> Result<u8, Failure> 
         PlanFormat::Dot => output::data(plan::graph::dot(&plan))?,
     }
     Ok(exit::OK)
+}
+
+/// How a lab that has no disks yet would start.
+fn start(plan: &plan::Plan, settings: &Settings) -> Result<String, Failure> {
+    let Some(verdict) = accelerator::known(&settings.cache) else {
+        return Ok("start: not known before `ai-how doctor` or a first start has looked at this machine\n"
+            .to_owned());
+    };
+    let store = Store::new(&settings.cache);
+    let mut images = BTreeMap::new();
+    for (_, node) in plan.nodes() {
+        let ImageName::Built(name) = &node.image else {
+            return Ok("start: not possible, only images that ai-how builds can be started\n".to_owned());
+        };
+        match store.find(Recipe::find(name)?) {
+            Some(image) => images.insert(name.clone(), image),
+            None => return Ok(format!("start: builds the image {name}, boots, and deploys with Ansible\n")),
+        };
+    }
+    let start = Start {
+        plan,
+        images: &images,
+        verdict: &verdict,
+        templates: Some(&settings.templates),
+        deployed: &bring_up::deployed(plan, None)?,
+        record: None,
+    };
+    Ok(engine::forecast(&start)?.iter().map(line).collect())
+}
+
+fn line(Forecast { cluster, boots, deploys }: &Forecast) -> String {
+    let mut line = format!("start of {cluster}: ");
+    // Writing to a string cannot fail, so the results are not looked at.
+    let _ = match deploys {
+        None => return line + "copies of its deployed nodes, without Ansible\n",
+        Some(_) if boots.is_empty() => write!(line, "copies of templates"),
+        Some(_) => {
+            let shapes: Vec<&str> = boots.iter().map(String::as_str).collect();
+            write!(line, "boots one machine of each new shape ({}), and copies it", shapes.join("; "))
+        }
+    };
+    let _ =
+        writeln!(line, "; then a deploy with Ansible, because {}", deploys.as_deref().unwrap_or_default());
+    line
 }

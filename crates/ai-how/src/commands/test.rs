@@ -4,7 +4,7 @@ use std::io::{BufRead, IsTerminal, stdin};
 use std::time::Duration;
 
 use deploy::Installation;
-use engine::{Session, Site, Start};
+use engine::{Session, Site};
 use events::{Outcome, Phase};
 use guest::{Ssh, SshError};
 use harness::{Suites, run::Options, sabotage, select::Selection, shell};
@@ -16,8 +16,9 @@ use system::{
     process::{self, Output},
 };
 
-use super::cluster;
+use super::cluster::{self, How};
 use crate::{
+    bring_up::{BringUp, deploy_failure},
     cli::{Format, Lab, Test, TestVerb},
     document, exit,
     failure::Failure,
@@ -41,10 +42,13 @@ pub(crate) fn run(arguments: Test, settings: &Settings, cancel: &Cancel) -> Resu
             let selection = selection(&suites, suite.as_deref())?;
             test.throw_away("sabotage", |work| work.sabotage(&selection))
         }
-        TestVerb::StartCluster => cluster::start(&lab, arguments.cold, arguments.format, settings, cancel),
+        TestVerb::StartCluster => {
+            let how = How { cold: arguments.cold, deploy: false };
+            cluster::start(&lab, how, arguments.format, settings, cancel)
+        }
         TestVerb::StopCluster => cluster::destroy(&lab, settings, cancel),
         TestVerb::Status => cluster::status(&lab, arguments.format, settings, cancel),
-        TestVerb::DeployAnsible => test.on_running("deploy", |work| work.deploy(|| test.ansible())),
+        TestVerb::DeployAnsible => test.on_running("deploy", |work| test.deploy(work)),
         TestVerb::RunTests { suite } => {
             let suites = test.suites()?;
             let selection = selection(&suites, suite.as_deref())?;
@@ -108,6 +112,27 @@ impl Command<'_> {
         Run::start(&about, self.settings, site.folder.path())
     }
 
+    fn bring_up<'b>(&'b self, plan: &'b Plan, verdict: &'b Verdict, run: &'b Run) -> BringUp<'b> {
+        BringUp {
+            plan,
+            verdict,
+            run,
+            settings: self.settings,
+            cold: self.arguments.cold,
+            cancel: self.cancel,
+        }
+    }
+
+    /// Deploys every cluster that runs with Ansible, deployed already or not.
+    fn deploy(&self, on: &Work<'_>) -> Result<(), Failure> {
+        let up = self.bring_up(on.plan, on.verdict, on.run);
+        on.run.phase(Phase::Deploy, || {
+            let ansible = self.ansible()?;
+            let clusters = up.clusters(on.session)?.into_iter().map(|cluster| cluster.name.clone());
+            up.with_ansible(on.session, &clusters.collect(), &ansible)
+        })
+    }
+
     /// Works on the lab that runs and leaves it running.
     fn on_running(
         &self,
@@ -151,22 +176,15 @@ impl Command<'_> {
         let verdict = accelerator::probe(&self.settings.cache, self.cancel)?;
         let run = self.start_run(verb, &plan, &site, &verdict)?;
         let mut session = None;
+        let up = self.bring_up(&plan, &verdict, &run);
         let result = (|| {
             let images = cluster::images(&plan, &run, self.settings, self.cancel)?;
-            let session = &*run.phase(Phase::Boot, || {
-                let session = session.insert(site.open(&verdict, true, self.cancel)?);
-                let start = Start {
-                    plan: &plan,
-                    images: &images,
-                    verdict: &verdict,
-                    templates: (!self.arguments.cold).then_some(&self.settings.templates),
-                    record: Some(&run.folder().join("xml")),
-                };
-                session.start(&start, run.sink(), self.cancel)?;
-                Ok(session)
+            let (session, started) = run.phase(Phase::Boot, || {
+                let session = &*session.insert(site.open(&verdict, true, self.cancel)?);
+                Ok((session, up.boot(session, &images, true)?))
             })?;
+            up.deploy(session, &images, &started, || Ok(ansible))?;
             let on = Work { session, plan: &plan, verdict: &verdict, run: &run, cancel: self.cancel };
-            on.deploy(|| Ok(ansible))?;
             let result = work(&on);
             measure::nodes(&plan, session.folder(), run.sink());
             result
@@ -231,30 +249,6 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn deploy(&self, ansible: impl FnOnce() -> Result<Installation, Failure>) -> Result<(), Failure> {
-        self.run.phase(Phase::Deploy, || {
-            let ansible = ansible()?;
-            let nodes = self.session.running(self.plan)?;
-            let stopped: Vec<String> = self
-                .plan
-                .nodes()
-                .map(|(_, node)| node.label.clone())
-                .filter(|label| !nodes.contains(label))
-                .collect();
-            let deployment = deploy::Deployment {
-                plan: self.plan,
-                stopped: &stopped,
-                ssh_config: &self.session.ssh_config(),
-                enter: self.session.enter(),
-                folder: self.run.folder(),
-                secrets: &self.session.secrets(),
-                ansible: &ansible,
-                slowness: self.verdict.slowness,
-            };
-            deployment.run(self.run.sink(), self.cancel).map(drop).map_err(deploy_failure)
-        })
-    }
-
     fn options(&self) -> Options {
         Options { slowness: self.verdict.slowness, parallel: host::cpus().max(2), fail_fast: false }
     }
@@ -287,15 +281,6 @@ fn verdict(outcome: Outcome, words: &dyn std::fmt::Display) -> Result<(), Failur
         Outcome::Interrupted => Err(Failure::new(exit::INTERRUPTED, "interrupted")),
         Outcome::Failed | Outcome::Skipped => Err(Failure::new(exit::TESTS, words.to_string())),
     }
-}
-
-fn deploy_failure(error: deploy::Error) -> Failure {
-    let code = match &error {
-        deploy::Error::AnsibleMissing { .. } | deploy::Error::AnsibleTooOld { .. } => exit::ENVIRONMENT,
-        deploy::Error::Interrupted => exit::INTERRUPTED,
-        _ => exit::FAILED,
-    };
-    Failure::new(code, error)
 }
 
 /// The harness's way to the nodes.

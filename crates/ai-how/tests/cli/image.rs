@@ -117,8 +117,8 @@ fn an_image_is_built_listed_and_removed() {
     let image = &list[0];
     assert_eq!(list.as_array().unwrap().len(), 1, "{list:#}");
     assert_eq!(
-        (&image["name"], &image["current"], &image["kernel"]),
-        (&"debian-13".into(), &true.into(), &"6.12-test".into())
+        (&image["kind"], &image["name"], &image["current"], &image["kernel"]),
+        (&"image".into(), &"debian-13".into(), &true.into(), &"6.12-test".into())
     );
     assert_eq!(image["folder"], folder.trim_end());
     assert!(home.run(["image", "list"]).succeeds().starts_with(&recipe().id()));
@@ -136,7 +136,8 @@ fn without_images_the_list_is_empty() {
     let ran = home.run(["image", "list"]);
     assert_eq!((ran.code, ran.out.as_str()), (Some(0), ""), "{ran:#?}");
     assert!(ran.err.contains("no images"), "{ran:#?}");
-    home.run(["image", "rm", "debian-13"]).fails(2, &["no image named `debian-13`", "none yet"]);
+    home.run(["image", "rm", "debian-13"]).fails(2, &["no image or template named `debian-13`", "none yet"]);
+    home.run(["image", "rm", "--templates"]).succeeds();
     home.run(["image", "build", "debian-99"]).fails(2, &["no image named `debian-99`", "debian-13"]);
     assert_eq!(home.names("cache"), Vec::<String>::new());
 }

@@ -14,4 +14,5 @@ mod mount;
 mod nodes;
 mod output;
 mod plan;
+mod templates;
 mod validate;
