@@ -255,8 +255,57 @@ pub enum Cluster {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Keep what all nodes are at one moment, and go back there
+    #[command(subcommand)]
+    Snapshot(Snapshot),
     /// Remove everything of it, the disks too
     Destroy {
+        /// Which lab.
+        #[command(flatten)]
+        lab: Lab,
+    },
+}
+
+/// `cluster snapshot` commands.
+#[derive(Debug, Subcommand)]
+pub enum Snapshot {
+    /// Keep memory, disks and devices of every node that runs; all are held while that takes
+    ///
+    /// Example: ai-how cluster snapshot create jobs-queued config/lab.yaml
+    Create {
+        /// The snapshot's name.
+        name: String,
+        /// Which lab.
+        #[command(flatten)]
+        lab: Lab,
+        /// How progress is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// List the snapshots, oldest first
+    List {
+        /// Which lab.
+        #[command(flatten)]
+        lab: Lab,
+        /// How the list is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Make every node what it was; what happened since is gone
+    Revert {
+        /// The snapshot's name.
+        name: String,
+        /// Which lab.
+        #[command(flatten)]
+        lab: Lab,
+        /// How progress is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Remove a snapshot
+    Rm {
+        /// Its name.
+        name: String,
         /// Which lab.
         #[command(flatten)]
         lab: Lab,

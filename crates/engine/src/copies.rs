@@ -6,7 +6,7 @@ use std::{
     fs::{self, File},
     io::Read,
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -18,7 +18,7 @@ use system::{clock::Stopwatch, file, host};
 use template::{Key, Kind, Template};
 
 use crate::{
-    Error, Place, Templates, access, memory,
+    Error, Place, Session, Templates, access, memory,
     slots::Slots,
     start::{Placed, Starting},
 };
@@ -49,7 +49,10 @@ impl Starting<'_> {
         }
         let copies = match self.with_templates(templates, fresh) {
             Err(error) if !error.is_interruption() => {
-                self.notice(Level::Warning, format!("no start from templates: {error}; the nodes boot"));
+                self.notice(
+                    Level::Warning,
+                    format!("no start from templates: {}; the nodes boot", error.first_line()),
+                );
                 return Ok(Vec::new());
             }
             copies => copies?,
@@ -160,13 +163,12 @@ impl Starting<'_> {
         let Err(error) = step(copy) else { return Ok(true) };
         let node = copy.placed.1;
         self.session.hypervisor.destroy_domain(&node.domain)?;
-        for path in [&node.disk, &node.ready] {
-            file::remove_file(&self.session.folder().join(path))?;
-        }
+        self.session.remove_unready(node)?;
         if error.is_interruption() {
             return Err(error);
         }
-        let message = format!("{} cannot be a copy of a template: {error}; it boots", node.label);
+        let why = error.first_line();
+        let message = format!("{} cannot be a copy of a template: {why}; it boots", node.label);
         self.notice(Level::Warning, message);
         Ok(false)
     }
@@ -175,6 +177,8 @@ impl Starting<'_> {
     fn restore(&self, Copy { placed: (cluster, node), template }: &Copy<'_>) -> Result<(), Error> {
         self.say(node, NodeState::Starting, "");
         let folder = self.session.folder();
+        // A disk without this word is one that its node has worked with.
+        file::write(&unready(folder, node), b"")?;
         copy_file(&template.disk(), &folder.join(&node.disk))?;
         file::remove_file(&folder.join(&node.ready))?;
         let frozen = Frozen {
@@ -208,6 +212,7 @@ impl Starting<'_> {
         let ready = self.session.folder().join(&node.ready);
         let said = || guest::ready::read(&ready).is_some();
         self.wait(node, &ready, &self.session.folder().join(&node.console), watch, &said)?;
+        file::remove_file(&unready(self.session.folder(), node))?;
         self.say(node, NodeState::Ready, "");
         self.measured(node, "copy-to-ready", watch.seconds());
         Ok(())
@@ -250,6 +255,27 @@ impl Starting<'_> {
             services: Vec::new(),
         })
     }
+}
+
+impl Session {
+    /// Whether a start was killed before this copy was ready: then nothing was done with its disk.
+    pub(crate) fn is_unready(&self, node: &NodePlan) -> bool {
+        unready(self.folder(), node).exists()
+    }
+
+    /// Removes what there is of a copy that was not ready.
+    pub(crate) fn remove_unready(&self, node: &NodePlan) -> Result<(), Error> {
+        let folder = self.folder();
+        for path in [folder.join(&node.disk), folder.join(&node.ready), unready(folder, node)] {
+            file::remove_file(&path)?;
+        }
+        Ok(())
+    }
+}
+
+/// Where it is written that a copy is not ready yet.
+fn unready(folder: &Path, node: &NodePlan) -> PathBuf {
+    folder.join(&node.disk).with_extension("unready")
 }
 
 /// Half a copy is never taken for a whole one.

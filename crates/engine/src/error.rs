@@ -65,6 +65,16 @@ pub enum Error {
         /// What is free and not promised to others.
         available_mib: u64,
     },
+    /// Not enough room for a template.
+    #[error("a template needs {needed_mib} MiB in {}, and {free_mib} MiB are free there", folder.display())]
+    DiskFull {
+        /// Where templates are.
+        folder: PathBuf,
+        /// What it may take while it is made, MiB.
+        needed_mib: u64,
+        /// What is free, MiB.
+        free_mib: u64,
+    },
     /// A node did not say that it is ready.
     #[error("the node {node} did not get ready: {why}. The end of its console ({}):{tail}", console.display())]
     NotReady {
@@ -82,6 +92,45 @@ pub enum Error {
     NotForgotten {
         /// The files.
         files: Vec<String>,
+    },
+    /// No snapshot of that name.
+    #[error("there is no snapshot `{name}`; there are: {known}")]
+    NoSnapshot {
+        /// The name.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
+    /// A snapshot of that name is there already.
+    #[error("there is a snapshot `{name}` already; `ai-how cluster snapshot rm {name}` removes it")]
+    SnapshotExists {
+        /// The name.
+        name: String,
+    },
+    /// Not a name that a snapshot or a fork can have.
+    #[error(
+        "`{name}` is no name for this: up to 64 letters, digits, dashes, dots and underscores, no dot first"
+    )]
+    SnapshotName {
+        /// The name.
+        name: String,
+    },
+    /// The emulator was changed since.
+    #[error(
+        "the snapshot `{name}` was taken with another version of the emulator, and this one may not go on with it"
+    )]
+    OtherEmulator {
+        /// The snapshot.
+        name: String,
+    },
+    /// Only machines of a private lab are ours to look into.
+    #[error("machines of the host's libvirt cannot be frozen: only a private lab has snapshots and forks")]
+    NotPrivate,
+    /// A domain runs, and its process is not found.
+    #[error("the emulator's process of {node} is not to be found")]
+    NoProcess {
+        /// The node.
+        node: String,
     },
     /// Built without the library.
     #[error("this ai-how was built without libvirt: it checks and plans, and starts nothing")]
@@ -131,6 +180,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// What it says, without what follows in further lines.
+    pub fn first_line(&self) -> String {
+        let text = self.to_string();
+        text.lines().next().unwrap_or_default().trim_end_matches(':').to_owned()
+    }
+
     /// Whether a stop was requested, rather than something having failed.
     pub fn is_interruption(&self) -> bool {
         matches!(

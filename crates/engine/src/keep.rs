@@ -75,7 +75,10 @@ impl Session {
             match kept {
                 Err(error) if !error.is_interruption() => {
                     let node = &placed.1.label;
-                    starting.notice(Level::Warning, format!("{node} cannot be kept as a template: {error}"));
+                    starting.notice(
+                        Level::Warning,
+                        format!("{node} cannot be kept as a template: {}", error.first_line()),
+                    );
                     Ok(())
                 }
                 kept => kept,
@@ -94,7 +97,7 @@ impl Starting<'_> {
         };
         let node = placed.1;
         let (store, id) = (&templates.store, key.id());
-        let _claim = self.claim(store, &id)?;
+        let _claim = self.claim(store, &id, node.memory_mib)?;
         if store.find(&id).is_some() {
             return Ok(());
         }

@@ -156,6 +156,11 @@ impl Session {
         Ok(Agent::open(&sockets, &node.domain, &node.label, limit, cancel)?.run(script)?)
     }
 
+    /// Whether its machines can be looked into, which takes that their processes are ours.
+    pub(crate) fn can_freeze(&self) -> Result<(), Error> {
+        if self.site.place == Place::Private { Ok(()) } else { Err(Error::NotPrivate) }
+    }
+
     /// The words that run a command where the nodes can be reached.
     pub fn enter(&self) -> Vec<OsString> {
         self.private.as_ref().map(Private::enter).unwrap_or_default()

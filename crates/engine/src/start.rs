@@ -144,7 +144,7 @@ impl Session {
     }
 
     /// An object of a name we need that bears no mark, or another lab's, is not ours to touch.
-    fn refuse_strangers(&self, plan: &Plan, observed: &Observed) -> Result<(), Error> {
+    pub(crate) fn refuse_strangers(&self, plan: &Plan, observed: &Observed) -> Result<(), Error> {
         let lab = self.site.folder.id();
         let foreign = |mark: Option<&Mark>| mark.is_none_or(|mark| mark.lab != lab);
         for cluster in &plan.clusters {
@@ -219,7 +219,7 @@ impl<'a> Starting<'a> {
         Ok(Self { session, start, sink, cancel, failed: Cancel::new(), generation, authorized_key })
     }
 
-    fn networks(&self, observed: &Observed) -> Result<(), Error> {
+    pub(crate) fn networks(&self, observed: &Observed) -> Result<(), Error> {
         for cluster in &self.start.plan.clusters {
             for network in &cluster.networks {
                 let xml = render::network(self.start.plan, network, &self.mark(&cluster.name))?;
@@ -239,6 +239,9 @@ impl<'a> Starting<'a> {
         missing: &[Placed<'_>],
         networks: impl FnOnce() -> Result<(), Error> + Send,
     ) -> Result<Started, Error> {
+        for (_, node) in missing.iter().filter(|(_, node)| self.session.is_unready(node)) {
+            self.session.remove_unready(node)?;
+        }
         // A disk that was written to goes with no template's memory.
         let has_disk = |(_, node): &Placed<'_>| self.session.folder().join(&node.disk).exists();
         let (used, fresh): (Vec<_>, Vec<_>) = missing.iter().copied().partition(has_disk);

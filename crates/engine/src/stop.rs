@@ -11,7 +11,7 @@ use system::{
     host,
 };
 
-use crate::{Error, Place, Session, Site};
+use crate::{Error, Place, Session, Site, start::Placed};
 
 /// How long a guest may take to power off on a host with KVM; multiplied with the host's slowness.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(6);
@@ -87,6 +87,27 @@ impl Session {
         }
         say(NodeState::Stopped);
         Ok(())
+    }
+
+    /// Takes the power from these nodes, all at once.
+    pub(crate) fn power_off_now(&self, nodes: &[Placed<'_>]) -> Result<(), Error> {
+        let lab = self.site.folder.id();
+        let observed = self.hypervisor.observe()?;
+        let ours = |domain: &str| {
+            let mark = observed.domain(domain).and_then(|found| found.mark.as_ref());
+            mark.is_some_and(|mark| mark.lab == lab)
+        };
+        thread::scope(|scope| {
+            let threads: Vec<_> = nodes
+                .iter()
+                .filter(|(_, node)| ours(&node.domain))
+                .map(|(_, node)| scope.spawn(|| self.hypervisor.destroy_domain(&node.domain)))
+                .collect();
+            threads.into_iter().try_for_each(|thread| match thread.join() {
+                Ok(result) => Ok(result?),
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+        })
     }
 
     fn destroy_networks(&self) -> Result<(), Error> {

@@ -28,6 +28,9 @@ use crate::{
     start::{Placed, Starting},
 };
 
+/// What a template takes beside its memory, MiB: its disk, and what is written until it is frozen.
+const STATE_MIB: u64 = 128;
+
 /// How a template's key names the image: the same recipe gives another one on another day.
 pub fn image_fact(image: &Image) -> String {
     format!("{}{}", image_fact_start(&image.folder), image.manifest.built)
@@ -88,9 +91,7 @@ impl Starting<'_> {
         if let Some(template) = self.whole(store, &id)? {
             return Ok(template);
         }
-        let wait =
-            || self.notice(Level::Info, format!("another ai-how makes the template {id}; waiting for it"));
-        let Some(_claim) = store.claim(&id, self.cancel, wait)? else { return Err(Error::Interrupted) };
+        let _claim = self.claim(store, &id, placed.1.memory_mib)?;
         if let Some(template) = self.whole(store, &id)? {
             return Ok(template);
         }
@@ -107,12 +108,18 @@ impl Starting<'_> {
 
     /// Claims the right to make a template, and clears away what makers left that were killed: it takes room, and may
     /// hold secrets.
-    pub(crate) fn claim(&self, store: &template::Store, id: &str) -> Result<Lock, Error> {
+    pub(crate) fn claim(&self, store: &template::Store, id: &str, memory_mib: u64) -> Result<Lock, Error> {
         let wait =
             || self.notice(Level::Info, format!("another ai-how makes the template {id}; waiting for it"));
         let claim = store.claim(id, self.cancel, wait)?.ok_or(Error::Interrupted)?;
         if let Err(error) = store.clear_abandoned() {
             self.notice(Level::Warning, error.to_string());
+        }
+        // An emulator whose memory's file cannot grow ends without a word, so this is looked at first.
+        let needed_mib = memory_mib + STATE_MIB;
+        let free_mib = host::free_disk_mib(store.folder()).unwrap_or(u64::MAX);
+        if free_mib < needed_mib {
+            return Err(Error::DiskFull { folder: store.folder().to_owned(), needed_mib, free_mib });
         }
         Ok(claim)
     }

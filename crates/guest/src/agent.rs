@@ -144,6 +144,15 @@ impl<'a> Agent<'a> {
         Ok(before + watch.seconds() / 2.0 - there)
     }
 
+    /// Makes the node's clock this host's.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn set_clock(&mut self) -> Result<(), Error> {
+        let add = self.clock_offset()?;
+        self.ask(json!({"do": "clock", "add": add})).map(drop)
+    }
+
     /// Makes a copy of a template a machine of its own.
     ///
     /// # Errors

@@ -15,6 +15,9 @@ use system::{
 /// OpenSSH's own exit status: it did not reach the node, or lost it.
 const UNREACHABLE: i32 = 255;
 
+/// Ending a connection is asked of a process on this host.
+const DISCONNECT_LIMIT: Duration = Duration::from_secs(5);
+
 /// Why a command did not run on a node.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -62,6 +65,13 @@ impl Ssh {
             return Err(Error::Unreachable { node: node.to_owned(), said });
         }
         Ok(output)
+    }
+
+    /// Ends the connection to a node that is kept and shared, if there is one. The node may be gone: nothing is asked of it.
+    pub fn disconnect(&self, node: &str) {
+        let command = self.command(["-O", "exit"]).arg("--").arg(node);
+        // Without a connection it says so, and that is fine.
+        let _ = command.deadline(DISCONNECT_LIMIT).output();
     }
 
     /// Opens a shell, or runs a command, on this terminal and returns its exit status. As with plain `ssh`, the words are

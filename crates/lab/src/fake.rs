@@ -179,6 +179,10 @@ impl Hypervisor for Fake {
         })
     }
 
+    fn memory_address(&self, name: &str) -> Result<u64, Error> {
+        self.call("find the memory of the domain", name, |observed| present(observed, name).map(|_| 0))
+    }
+
     fn save_devices(&self, name: &str, file: &Path) -> Result<(), Error> {
         let action = "save the devices of the domain";
         self.call(action, name, |observed| {

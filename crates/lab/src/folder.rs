@@ -10,6 +10,7 @@
 //!   ready/          what each guest says of itself
 //!   ssh/            key, known hosts, configuration
 //!   secrets/        what a deployment keeps for the life of the lab
+//!   snapshots/      what all nodes were at one moment, by name
 //!   libvirtd.log    what the lab's own libvirt says
 //! ```
 
@@ -97,6 +98,11 @@ impl Folder {
     /// Where sockets are.
     pub fn sockets(&self) -> PathBuf {
         self.path.join("sockets")
+    }
+
+    /// Where snapshots are.
+    pub fn snapshots(&self) -> PathBuf {
+        self.path.join("snapshots")
     }
 
     /// The plan of what runs.

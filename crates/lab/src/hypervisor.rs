@@ -159,6 +159,12 @@ pub trait Hypervisor: Send + Sync + fmt::Debug {
     /// See [`Error`].
     fn resume_domain(&self, name: &str) -> Result<(), Error>;
 
+    /// Where a domain's memory begins in the memory of its emulator's process.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    fn memory_address(&self, name: &str) -> Result<u64, Error>;
+
     /// Writes what the processors and devices of a suspended domain know into a new file. Its memory is not part of it.
     ///
     /// # Errors

@@ -341,6 +341,9 @@ impl Keeper {
                 let _ = fs::remove_file(entry.path());
             }
         }
+        if throw_away {
+            let _ = file::remove_folder(&self.folder.join("snapshots"));
+        }
         Ok(())
     }
 }

@@ -203,6 +203,18 @@ impl Hypervisor for Libvirt {
         self.present(action, name)?.resume().map_err(|error| self.refused(action, name, &error))
     }
 
+    fn memory_address(&self, name: &str) -> Result<u64, Error> {
+        let action = "find the memory of the domain";
+        let domain = self.present(action, name)?;
+        // Of an x86-64 machine, memory begins at the guest's address 0.
+        let command = json!({"execute": "human-monitor-command", "arguments": {"command-line": "gpa2hva 0"}});
+        let said = self.monitor(action, name, &domain, command)?;
+        let said = said.as_str().unwrap_or_default().trim();
+        // Host virtual address for 0x0 (ram) is 0x7f0000000000
+        let address = said.rsplit_once("0x").and_then(|(_, digits)| u64::from_str_radix(digits, 16).ok());
+        address.ok_or_else(|| Error::Refused { action, name: name.to_owned(), message: said.to_owned() })
+    }
+
     fn save_devices(&self, name: &str, file: &Path) -> Result<(), Error> {
         let action = "save the devices of the domain";
         let domain = self.present(action, name)?;

@@ -51,6 +51,26 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Takes the right to write from everybody.
+///
+/// # Errors
+/// The system refuses.
+pub fn protect(path: &Path) -> Result<(), Error> {
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o444);
+    fs::set_permissions(path, mode).map_err(Error::new("set the mode of", path))
+}
+
+/// What a folder and everything below it take on the disk, bytes; what cannot be looked at counts nothing.
+pub fn allocated(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(data) if data.is_dir() => allocated(&entry.path()),
+        Ok(data) => std::os::unix::fs::MetadataExt::blocks(&data) * 512,
+        Err(_) => 0,
+    };
+    entries.map(size).sum()
+}
+
 /// Makes a folder with its parents; one that exists is fine.
 ///
 /// # Errors

@@ -12,4 +12,5 @@ pub mod file;
 pub mod host;
 pub mod namespace;
 pub mod process;
+pub mod process_memory;
 pub mod watch;

@@ -9,6 +9,7 @@ use lab::accelerator;
 use plan::Plan;
 use system::cancel::Cancel;
 
+use super::snapshot;
 use crate::{
     bring_up::{BringUp, deploy_failure},
     cli::{Cluster, Format, Lab},
@@ -26,6 +27,7 @@ pub(crate) fn run(command: Cluster, settings: &Settings, cancel: &Cancel) -> Res
         }
         Cluster::Status { lab, format } => status(&lab, format, settings, cancel),
         Cluster::Stop { lab, format } => stop(&lab, format, settings, cancel),
+        Cluster::Snapshot(command) => snapshot::run(command, settings, cancel),
         Cluster::Destroy { lab } => destroy(&lab, settings, cancel),
     }
 }

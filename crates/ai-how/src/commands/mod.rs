@@ -6,5 +6,6 @@ pub(crate) mod image;
 pub(crate) mod node;
 pub(crate) mod plan;
 pub(crate) mod report;
+pub(crate) mod snapshot;
 pub(crate) mod test;
 pub(crate) mod validate;

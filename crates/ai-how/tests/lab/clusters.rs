@@ -25,7 +25,7 @@ clusters:
 fn two_clusters_of_one_file_are_two_clusters() {
     let bench = Bench::new();
     fs::write(bench.path("bench.yaml"), CONFIG).unwrap();
-    bench.ok(&["cluster", "start", "bench.yaml"]);
+    bench.ok(&["cluster", "start", "--no-deploy", "bench.yaml"]);
     bench.ok(&["test", "deploy-ansible", "--file", "bench.yaml"]);
 
     let on = |node: &str, command: &str| bench.ok(&["ssh", "--file", "bench.yaml", node, command]);

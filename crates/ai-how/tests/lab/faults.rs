@@ -19,8 +19,11 @@ fn a_node_that_never_gets_ready_shows_the_end_of_its_console() {
     fs::write(cache.join("accelerator.json"), verdict.to_string()).unwrap();
     symlink(Path::new(&users).join("images"), cache.join("images")).unwrap();
 
-    let output =
-        bench.command(&["cluster", "start", "bench.yaml"]).env("AI_HOW_CACHE", &cache).output().unwrap();
+    let output = bench
+        .command(&["cluster", "start", "--cold", "bench.yaml"])
+        .env("AI_HOW_CACHE", &cache)
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", words(&output));
     let said = words(&output);
     assert!(said.contains("did not get ready: it said nothing within 6 s"), "{said}");
@@ -33,7 +36,7 @@ fn a_node_that_never_gets_ready_shows_the_end_of_its_console() {
 #[test]
 fn a_libvirt_that_is_killed_comes_back_and_keeps_its_machines() {
     let bench = Bench::new();
-    bench.ok(&["cluster", "start", "bench.yaml"]);
+    bench.ok(&["cluster", "start", "--no-deploy", "bench.yaml"]);
     let pids = libvirts(&bench);
     assert_eq!(pids.len(), 1, "{pids:?}");
     assert!(Command::new("kill").args(["-9", &pids[0]]).status().unwrap().success());

@@ -7,7 +7,7 @@ use crate::bench::{Bench, words};
 #[test]
 fn a_cluster_lives_over_a_stop_and_leaves_nothing() {
     let bench = Bench::new();
-    let file = ["cluster", "start", "bench.yaml"];
+    let file = ["cluster", "start", "--no-deploy", "bench.yaml"];
     bench.ok(&file);
     let status: serde_json::Value =
         serde_json::from_str(&bench.ok(&["cluster", "status", "bench.yaml", "--format", "json"])).unwrap();

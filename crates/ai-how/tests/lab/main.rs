@@ -13,8 +13,12 @@
 
 mod bench;
 mod clusters;
+mod copies;
+mod deployed;
 mod faults;
 mod host;
 mod leaks;
 mod life;
 mod places;
+mod start;
+mod templates;

@@ -1,0 +1,148 @@
+//! Machines frozen at one moment, and machines that go on from there.
+//!
+//! ```text
+//! suspend all ──> memory, devices, disk of each ──> resume all ──> set the clocks
+//! ```
+//!
+//! A frozen machine is a folder: its memory, what its processors and devices knew, and its disk. A machine that goes on
+//! maps the memory privately, so any number of them can, and the files are never written to again.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use events::{Level, NodeState};
+use plan::model::NodePlan;
+use render::Frozen;
+use system::{file, host, process_memory};
+
+use crate::{
+    Error,
+    copies::copy_file,
+    memory,
+    slots::Slots,
+    start::{Placed, Starting, first_error},
+};
+
+/// One frozen machine's files.
+struct Files(PathBuf);
+
+impl Files {
+    fn of(folder: &Path, node: &NodePlan) -> Self {
+        Self(folder.join(&node.domain))
+    }
+
+    fn memory(&self) -> PathBuf {
+        self.0.join("memory")
+    }
+
+    fn state(&self) -> PathBuf {
+        self.0.join("state")
+    }
+
+    fn disk(&self) -> PathBuf {
+        self.0.join("disk.qcow2")
+    }
+
+    fn ready(&self) -> PathBuf {
+        self.0.join("ready.jsonl")
+    }
+}
+
+impl Starting<'_> {
+    /// Freezes nodes that run into new folders below `folder`, all of them at one moment. They go on afterwards, whatever
+    /// happened.
+    pub(crate) fn freeze_all(&self, nodes: &[Placed<'_>], folder: &Path) -> Result<(), Error> {
+        for (_, node) in nodes {
+            file::create_folder(&Files::of(folder, node).0)?;
+        }
+        let hypervisor = &self.session.hypervisor;
+        let places = Slots::new(nodes.len());
+        let held = self.each(&places, nodes, |(_, node)| Ok(hypervisor.suspend_domain(&node.domain)?));
+        let frozen = first_error(held).and_then(|()| {
+            first_error(
+                self.each(&places, nodes, |(_, node)| self.freeze_one(node, &Files::of(folder, node))),
+            )
+        });
+        let go_on = self.go_on(nodes);
+        frozen.and(go_on)
+    }
+
+    fn freeze_one(&self, node: &NodePlan, files: &Files) -> Result<(), Error> {
+        let (hypervisor, domain) = (&self.session.hypervisor, &node.domain);
+        hypervisor.save_devices(domain, &files.state())?;
+        let lab = self.session.folder();
+        copy_file(&lab.join(&node.disk), &files.disk())?;
+        copy_file(&lab.join(&node.ready), &files.ready())?;
+        let address = hypervisor.memory_address(domain)?;
+        let pid = host::guest_process(domain, &lab.display().to_string())
+            .ok_or_else(|| Error::NoProcess { node: node.label.clone() })?;
+        process_memory::dump(pid, address, node.memory_mib * 1024 * 1024, &files.memory())
+            .map_err(file::Error::new("save the memory as", files.memory()))?;
+        for path in [files.state(), files.memory()] {
+            file::protect(&path)?;
+        }
+        Ok(())
+    }
+
+    /// Makes nodes, none of which runs, what they were when they were frozen, and lets them go on together.
+    pub(crate) fn thaw_all(&self, nodes: &[Placed<'_>], folder: &Path) -> Result<(), Error> {
+        let sizes = nodes.iter().map(|(_, node)| node.memory_mib);
+        let lock = memory::reserve(&self.session.site, "the lab", sizes)?;
+        let places = Slots::new(nodes.len());
+        let made = self.each(&places, nodes, |placed| self.thaw_one(placed, &Files::of(folder, placed.1)));
+        drop(lock);
+        first_error(made)?;
+        self.go_on(nodes)?;
+        nodes.iter().for_each(|(_, node)| self.say(node, NodeState::Ready, ""));
+        Ok(())
+    }
+
+    fn thaw_one(&self, (cluster, node): Placed<'_>, files: &Files) -> Result<(), Error> {
+        let lab = self.session.folder();
+        copy_file(&files.disk(), &lab.join(&node.disk))?;
+        copy_file(&files.ready(), &lab.join(&node.ready))?;
+        let frozen = Frozen {
+            memory: files.memory().display().to_string(),
+            state: files.state().display().to_string(),
+        };
+        let machine = self.machine(node, render::Start::Resume(frozen))?;
+        let xml = render::domain(node, &machine, &self.mark(&cluster.name))?;
+        self.record(&node.domain, &xml)?;
+        Ok(self.session.hypervisor.restore_domain(&node.domain, &xml)?)
+    }
+
+    /// Lets held nodes go on together, and tells them how late it is.
+    pub(crate) fn go_on(&self, nodes: &[Placed<'_>]) -> Result<(), Error> {
+        let places = Slots::new(nodes.len());
+        let hypervisor = &self.session.hypervisor;
+        // Not through `each`: whoever wants to stop does not want to leave them held.
+        let resumed = nodes.iter().map(|(_, node)| Ok(hypervisor.resume_domain(&node.domain)?));
+        first_error(resumed.collect())?;
+        let set = self.each(&places, nodes, |(_, node)| {
+            let set = self.agent(node).and_then(|mut agent| agent.set_clock());
+            if let Err(error) = set {
+                let message = format!("the clock of {} is late: {error}", node.label);
+                self.notice(Level::Warning, message);
+            }
+            Ok(())
+        });
+        first_error(set)
+    }
+}
+
+/// Removes a folder of frozen machines. Machines that went on from it have its files open.
+pub(crate) fn forget(folder: &Path) -> Result<(), Error> {
+    if let Some(parent) = folder.parent() {
+        // By one rename it is gone, whatever happens to the rest.
+        let removed = parent.join(format!(".removed-{}", std::process::id()));
+        file::remove_folder(&removed)?;
+        match fs::rename(folder, &removed) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            renamed => renamed.map_err(file::Error::new("remove", folder))?,
+        }
+        file::remove_folder(&removed)?;
+    }
+    Ok(())
+}

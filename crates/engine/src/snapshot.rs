@@ -1,0 +1,205 @@
+//! Snapshots: what all nodes of a lab were at one moment, under a name, and going back there.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use events::Sink;
+use jiff::Timestamp;
+use lab::{Folder, accelerator};
+use serde::{Deserialize, Serialize};
+use system::{cancel::Cancel, clock, environment, file};
+
+use crate::{
+    Error, Session, Start, freeze,
+    slots::Slots,
+    start::{Placed, Starting},
+};
+
+/// The version of `snapshot.json`.
+const FORMAT: u32 = 1;
+
+/// One snapshot, as `snapshot.json` beside its machines has it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Snapshot {
+    format: u32,
+    /// The user's name for it.
+    pub name: String,
+    /// When all nodes were held.
+    pub created: Timestamp,
+    /// The plan that ran.
+    pub plan: String,
+    /// Domains.
+    pub nodes: Vec<String>,
+    /// The emulator whose states these are.
+    emulator: String,
+    /// What the lab's deployments had written down.
+    deployed: Option<String>,
+}
+
+/// The snapshots of a lab, oldest first.
+pub fn snapshots(folder: &Folder) -> Vec<Snapshot> {
+    let entries = fs::read_dir(folder.snapshots()).into_iter().flatten().flatten();
+    let mut all: Vec<Snapshot> = entries.filter_map(|entry| read(&entry.path())).collect();
+    all.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
+    all
+}
+
+/// What a snapshot takes on the disk, MiB.
+pub fn snapshot_mib(folder: &Folder, name: &str) -> u64 {
+    file::allocated(&folder.snapshots().join(name)).div_ceil(1024 * 1024)
+}
+
+/// Removes a snapshot. Nodes that went back to it run on.
+///
+/// # Errors
+/// There is none of that name, or a file cannot be removed.
+pub fn remove_snapshot(folder: &Folder, name: &str) -> Result<(), Error> {
+    find(folder, name)?;
+    freeze::forget(&folder.snapshots().join(name))
+}
+
+fn read(folder: &Path) -> Option<Snapshot> {
+    let text = file::read(&folder.join("snapshot.json")).ok()?;
+    let snapshot: Snapshot = serde_json::from_str(&text).ok()?;
+    let is_its = folder.file_name().is_some_and(|name| *name == *snapshot.name);
+    (snapshot.format == FORMAT && is_its).then_some(snapshot)
+}
+
+fn find(folder: &Folder, name: &str) -> Result<Snapshot, Error> {
+    read(&folder.snapshots().join(name)).ok_or_else(|| {
+        let known: Vec<String> = snapshots(folder).into_iter().map(|snapshot| snapshot.name).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Error::NoSnapshot { name: name.to_owned(), known }
+    })
+}
+
+/// A name is a folder's, and must not look like one that is being made or removed.
+fn is_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.chars().all(fits)
+}
+
+impl Session {
+    /// Takes a snapshot of every node that runs. All are held together, for as long as it takes to copy what they know.
+    ///
+    /// # Errors
+    /// The name is taken or no name, no node runs, or something cannot be saved. Then there is no snapshot, and the nodes
+    /// run on.
+    pub fn take_snapshot(
+        &self,
+        name: &str,
+        start: &Start<'_>,
+        sink: &dyn Sink,
+        cancel: &Cancel,
+    ) -> Result<Snapshot, Error> {
+        self.can_freeze()?;
+        let store = self.site.folder.snapshots();
+        if !is_name(name) {
+            return Err(Error::SnapshotName { name: name.to_owned() });
+        }
+        if store.join(name).exists() {
+            return Err(Error::SnapshotExists { name: name.to_owned() });
+        }
+        let starting = Starting::new(self, start, self.generation(), sink, cancel)?;
+        let running = self.running(start.plan)?;
+        let nodes: Vec<Placed<'_>> =
+            start.plan.nodes().filter(|(_, node)| running.contains(&node.label)).collect();
+        if nodes.is_empty() {
+            return Err(Error::NotRunning { lab: self.site.folder.id() });
+        }
+        let staging = Staging::new(store.join(format!(".{name}.making")))?;
+        let snapshot = Snapshot {
+            format: FORMAT,
+            name: name.to_owned(),
+            created: clock::now(),
+            plan: start.plan.id.clone(),
+            nodes: nodes.iter().map(|(_, node)| node.domain.clone()).collect(),
+            emulator: emulator(),
+            deployed: file::read(&self.deployed_record()).ok(),
+        };
+        starting.freeze_all(&nodes, &staging.0)?;
+        let text = serde_json::to_vec_pretty(&snapshot).map_err(|error| {
+            Error::File(file::Error { action: "write", path: staging.0.clone(), source: error.into() })
+        })?;
+        file::write(&staging.0.join("snapshot.json"), &text)?;
+        fs::rename(&staging.0, store.join(name))
+            .map_err(file::Error::new("name the snapshot", &staging.0))?;
+        Ok(snapshot)
+    }
+
+    /// Makes every node what it was when the snapshot was taken. What happened since is gone.
+    ///
+    /// # Errors
+    /// There is no such snapshot, it is of another plan or emulator, or a machine does not go on. Then no node runs.
+    pub fn revert(
+        &self,
+        name: &str,
+        start: &Start<'_>,
+        sink: &dyn Sink,
+        cancel: &Cancel,
+    ) -> Result<Snapshot, Error> {
+        self.can_freeze()?;
+        let snapshot = find(&self.site.folder, name)?;
+        if snapshot.plan != start.plan.id {
+            let (lab, wanted) = (self.site.folder.id(), snapshot.plan);
+            return Err(Error::Changed { lab, running: start.plan.id.clone(), wanted });
+        }
+        if snapshot.emulator != emulator() {
+            return Err(Error::OtherEmulator { name: name.to_owned() });
+        }
+        let starting = Starting::new(self, start, self.generation(), sink, cancel)?;
+        let observed = self.hypervisor.observe()?;
+        self.refuse_strangers(start.plan, &observed)?;
+        let nodes: Vec<Placed<'_>> =
+            start.plan.nodes().filter(|(_, node)| snapshot.nodes.contains(&node.domain)).collect();
+        let all: Vec<Placed<'_>> = start.plan.nodes().collect();
+        // A connection of now means nothing to a node of then; it would hang until somebody gives it up.
+        let connections = Slots::new(all.len());
+        starting.each(&connections, &all, |(_, node)| {
+            self.ssh().disconnect(&node.label);
+            Ok(())
+        });
+        self.power_off_now(&all)?;
+        starting.networks(&observed)?;
+        let thawed = starting.thaw_all(&nodes, &self.site.folder.snapshots().join(name));
+        if let Err(error) = thawed {
+            // Half a cluster of then beside half a one of now is neither.
+            self.power_off_now(&all)?;
+            return Err(error);
+        }
+        match &snapshot.deployed {
+            Some(text) => file::write(&self.deployed_record(), text.as_bytes())?,
+            None => file::remove_file(&self.deployed_record())?,
+        }
+        Ok(snapshot)
+    }
+
+    /// Where a deployment writes down what the clusters are.
+    pub fn deployed_record(&self) -> PathBuf {
+        self.secrets().join("deployed.json")
+    }
+}
+
+fn emulator() -> String {
+    environment::program_stamp(accelerator::EMULATOR)
+}
+
+/// The folder in which a snapshot is made; gone when it did not become one.
+struct Staging(PathBuf);
+
+impl Staging {
+    fn new(folder: PathBuf) -> Result<Self, Error> {
+        file::remove_folder(&folder)?;
+        file::create_folder(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // The next one of this name clears what cannot be removed now.
+        let _ = file::remove_folder(&self.0);
+    }
+}
