@@ -104,6 +104,9 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Let machines of a private lab go on; started by its keeper
+    #[command(hide = true)]
+    LabRelease,
     /// Keep a private lab; started by ai-how itself
     #[command(hide = true)]
     LabKeeper {
@@ -207,6 +210,9 @@ pub struct Lab {
     /// Whose libvirt runs the machines.
     #[arg(long = "lab", value_enum, default_value_t, value_name = "PLACE")]
     pub place: Place,
+    /// A fork of the lab, instead of the lab itself.
+    #[arg(long, value_name = "NAME")]
+    pub fork: Option<String>,
 }
 
 /// Whose libvirt runs the machines.
@@ -258,6 +264,22 @@ pub enum Cluster {
     /// Keep what all nodes are at one moment, and go back there
     #[command(subcommand)]
     Snapshot(Snapshot),
+    /// Start the running lab once more, beside itself: the same nodes with the same addresses, each in a network of its own
+    ///
+    /// Example: ai-how cluster fork trial config/lab.yaml; ai-how ssh --fork trial controller sinfo
+    Fork {
+        /// The fork's name; with --count, a number follows it.
+        name: String,
+        /// Which lab.
+        #[command(flatten)]
+        lab: Lab,
+        /// How many.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=99))]
+        count: Option<u16>,
+        /// How progress is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
     /// Remove everything of it, the disks too
     Destroy {
         /// Which lab.
@@ -321,6 +343,9 @@ pub struct Ssh {
     /// Whose libvirt runs the machines.
     #[arg(long = "lab", value_enum, default_value_t, value_name = "PLACE")]
     pub place: Place,
+    /// A fork of the lab, instead of the lab itself.
+    #[arg(long, value_name = "NAME")]
+    pub fork: Option<String>,
     /// The node.
     pub node: String,
     /// What to run there; a shell when nothing is named.
@@ -337,6 +362,9 @@ pub struct Console {
     /// Whose libvirt runs the machines.
     #[arg(long = "lab", value_enum, default_value_t, value_name = "PLACE")]
     pub place: Place,
+    /// A fork of the lab, instead of the lab itself.
+    #[arg(long, value_name = "NAME")]
+    pub fork: Option<String>,
     /// The node.
     pub node: String,
 }
@@ -350,6 +378,9 @@ pub struct Test {
     /// Whose libvirt runs the machines.
     #[arg(long = "lab", value_enum, default_value_t, value_name = "PLACE", global = true)]
     pub place: Place,
+    /// A fork of the lab, instead of the lab itself.
+    #[arg(long, value_name = "NAME", global = true)]
+    pub fork: Option<String>,
     /// Leave the lab running at the end.
     #[arg(long, global = true)]
     pub no_cleanup: bool,

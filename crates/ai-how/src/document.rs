@@ -65,7 +65,10 @@ pub(crate) fn plan(path: &Path, settings: &Settings) -> Result<plan::Plan, Failu
 pub(crate) fn site(lab: &cli::Lab, settings: &Settings) -> Result<(plan::Plan, Site), Failure> {
     let plan = plan(&lab.file, settings)?;
     let site = settings.site(&plan.lab, &lab.file, lab.place);
-    Ok((plan, site))
+    match &lab.fork {
+        None => Ok((plan, site)),
+        Some(name) => Ok((plan, site.fork(name)?)),
+    }
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

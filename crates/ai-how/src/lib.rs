@@ -52,6 +52,17 @@ fn dispatch(command: Command, settings: &Settings) -> Result<u8, Failure> {
         Command::Test(arguments) => commands::test::run(arguments, settings, &cancel),
         Command::Report { run } => commands::report::run(&run),
         Command::Doctor { format } => commands::doctor::run(format, settings, &cancel),
+        Command::LabRelease => release(),
         Command::LabKeeper { .. } => Ok(exit::OK),
     }
+}
+
+#[cfg(feature = "libvirt")]
+fn release() -> Result<u8, Failure> {
+    Ok(lab::release().map(|()| exit::OK).map_err(engine::Error::from)?)
+}
+
+#[cfg(not(feature = "libvirt"))]
+fn release() -> Result<u8, Failure> {
+    Err(engine::Error::NoLibvirt.into())
 }

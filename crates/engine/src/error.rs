@@ -107,6 +107,12 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// A fork of that name is there already.
+    #[error("there is a fork `{name}` already; `ai-how cluster destroy --fork {name}` removes it")]
+    ForkExists {
+        /// The name.
+        name: String,
+    },
     /// Not a name that a snapshot or a fork can have.
     #[error(
         "`{name}` is no name for this: up to 64 letters, digits, dashes, dots and underscores, no dot first"

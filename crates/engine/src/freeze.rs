@@ -14,7 +14,6 @@ use std::{
 
 use events::{Level, NodeState};
 use plan::model::NodePlan;
-use render::Frozen;
 use system::{file, host, process_memory};
 
 use crate::{
@@ -26,10 +25,10 @@ use crate::{
 };
 
 /// One frozen machine's files.
-struct Files(PathBuf);
+pub(crate) struct Frozen(PathBuf);
 
-impl Files {
-    fn of(folder: &Path, node: &NodePlan) -> Self {
+impl Frozen {
+    pub(crate) fn of(folder: &Path, node: &NodePlan) -> Self {
         Self(folder.join(&node.domain))
     }
 
@@ -48,6 +47,21 @@ impl Files {
     fn ready(&self) -> PathBuf {
         self.0.join("ready.jsonl")
     }
+
+    /// The same files in another folder, which stay when these go.
+    pub(crate) fn link(&self, to: &Self) -> Result<(), Error> {
+        file::create_folder(&to.0)?;
+        let pairs = [
+            (self.memory(), to.memory()),
+            (self.state(), to.state()),
+            (self.disk(), to.disk()),
+            (self.ready(), to.ready()),
+        ];
+        for (from, to) in pairs {
+            fs::hard_link(&from, to).map_err(file::Error::new("link", from))?;
+        }
+        Ok(())
+    }
 }
 
 impl Starting<'_> {
@@ -55,21 +69,22 @@ impl Starting<'_> {
     /// happened.
     pub(crate) fn freeze_all(&self, nodes: &[Placed<'_>], folder: &Path) -> Result<(), Error> {
         for (_, node) in nodes {
-            file::create_folder(&Files::of(folder, node).0)?;
+            file::create_folder(&Frozen::of(folder, node).0)?;
         }
         let hypervisor = &self.session.hypervisor;
         let places = Slots::new(nodes.len());
+        let _hold = self.session.hold()?;
         let held = self.each(&places, nodes, |(_, node)| Ok(hypervisor.suspend_domain(&node.domain)?));
         let frozen = first_error(held).and_then(|()| {
             first_error(
-                self.each(&places, nodes, |(_, node)| self.freeze_one(node, &Files::of(folder, node))),
+                self.each(&places, nodes, |(_, node)| self.freeze_one(node, &Frozen::of(folder, node))),
             )
         });
         let go_on = self.go_on(nodes);
         frozen.and(go_on)
     }
 
-    fn freeze_one(&self, node: &NodePlan, files: &Files) -> Result<(), Error> {
+    fn freeze_one(&self, node: &NodePlan, files: &Frozen) -> Result<(), Error> {
         let (hypervisor, domain) = (&self.session.hypervisor, &node.domain);
         hypervisor.save_devices(domain, &files.state())?;
         let lab = self.session.folder();
@@ -91,7 +106,7 @@ impl Starting<'_> {
         let sizes = nodes.iter().map(|(_, node)| node.memory_mib);
         let lock = memory::reserve(&self.session.site, "the lab", sizes)?;
         let places = Slots::new(nodes.len());
-        let made = self.each(&places, nodes, |placed| self.thaw_one(placed, &Files::of(folder, placed.1)));
+        let made = self.each(&places, nodes, |placed| self.thaw_one(placed, &Frozen::of(folder, placed.1)));
         drop(lock);
         first_error(made)?;
         self.go_on(nodes)?;
@@ -99,11 +114,11 @@ impl Starting<'_> {
         Ok(())
     }
 
-    fn thaw_one(&self, (cluster, node): Placed<'_>, files: &Files) -> Result<(), Error> {
+    fn thaw_one(&self, (cluster, node): Placed<'_>, files: &Frozen) -> Result<(), Error> {
         let lab = self.session.folder();
         copy_file(&files.disk(), &lab.join(&node.disk))?;
         copy_file(&files.ready(), &lab.join(&node.ready))?;
-        let frozen = Frozen {
+        let frozen = render::Frozen {
             memory: files.memory().display().to_string(),
             state: files.state().display().to_string(),
         };

@@ -17,6 +17,7 @@ mod error;
 #[cfg(test)]
 mod fault_tests;
 mod forecast;
+mod fork;
 mod freeze;
 mod keep;
 mod memory;
@@ -31,6 +32,7 @@ mod templates;
 
 pub use error::Error;
 pub use forecast::{Forecast, forecast};
+pub use fork::forks;
 pub use keep::Deployed;
 pub use session::{Place, Session, Site};
 pub use snapshot::{Snapshot, remove_snapshot, snapshot_mib, snapshots};

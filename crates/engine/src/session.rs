@@ -7,7 +7,7 @@ use std::{
 };
 
 use guest::{Ssh, agent::Agent};
-use lab::{DomainState, Folder, Hypervisor, Lease, Private, accelerator::Verdict, keeper};
+use lab::{DomainState, Folder, Hold, Hypervisor, Lease, Private, accelerator::Verdict, keeper};
 use plan::{Plan, model::NodePlan};
 use system::{cancel::Cancel, file, process::Output};
 
@@ -154,6 +154,11 @@ impl Session {
     ) -> Result<Output, Error> {
         let sockets = self.site.folder.sockets();
         Ok(Agent::open(&sockets, &node.domain, &node.label, limit, cancel)?.run(script)?)
+    }
+
+    /// Tells the keeper of a private lab that machines are going to be held.
+    pub(crate) fn hold(&self) -> Result<Option<Hold>, Error> {
+        Ok(self.private.as_ref().map(Private::hold).transpose()?)
     }
 
     /// Whether its machines can be looked into, which takes that their processes are ours.

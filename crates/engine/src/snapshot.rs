@@ -76,7 +76,7 @@ fn find(folder: &Folder, name: &str) -> Result<Snapshot, Error> {
 }
 
 /// A name is a folder's, and must not look like one that is being made or removed.
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.chars().all(fits)
 }
@@ -186,14 +186,18 @@ fn emulator() -> String {
     environment::program_stamp(accelerator::EMULATOR)
 }
 
-/// The folder in which a snapshot is made; gone when it did not become one.
-struct Staging(PathBuf);
+/// The folder in which machines are frozen; gone when it became nothing else.
+pub(crate) struct Staging(PathBuf);
 
 impl Staging {
-    fn new(folder: PathBuf) -> Result<Self, Error> {
+    pub(crate) fn new(folder: PathBuf) -> Result<Self, Error> {
         file::remove_folder(&folder)?;
         file::create_folder(&folder)?;
         Ok(Self(folder))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 }
 

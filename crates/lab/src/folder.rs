@@ -11,6 +11,7 @@
 //!   ssh/            key, known hosts, configuration
 //!   secrets/        what a deployment keeps for the life of the lab
 //!   snapshots/      what all nodes were at one moment, by name
+//!   frozen/         of a fork: what its nodes went on from
 //!   libvirtd.log    what the lab's own libvirt says
 //! ```
 
@@ -22,6 +23,9 @@ use std::{
 
 use system::file::{self, Lock};
 
+/// Between a lab's identity and the name of its fork. No identity has it.
+const FORK: &str = "+";
+
 /// A lab's folder.
 #[derive(Debug, Clone)]
 pub struct Folder {
@@ -32,6 +36,19 @@ impl Folder {
     /// The folder of the lab with this identity, below the state folder. Nothing is made.
     pub fn new(state: &Path, id: &str) -> Self {
         Self { path: state.join("labs").join(id) }
+    }
+
+    /// The folder of a fork of this lab.
+    pub fn fork(&self, name: &str) -> Self {
+        Self { path: self.path.with_file_name(format!("{}{FORK}{name}", self.id())) }
+    }
+
+    /// The names of this lab's forks.
+    pub fn forks(&self) -> Vec<String> {
+        let state = self.path.parent().and_then(Path::parent).unwrap_or(&self.path);
+        let prefix = format!("{}{FORK}", self.id());
+        let ids = Self::all(state).into_iter().map(|folder| folder.id());
+        ids.filter_map(|id| id.strip_prefix(&prefix).map(str::to_owned)).collect()
     }
 
     /// Every lab's folder below the state folder.

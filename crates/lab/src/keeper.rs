@@ -8,6 +8,8 @@
 //! | `lease` | the lab ends when this connection does |
 //! | `lease throw-away` | the same, and its disks go with it |
 //! | `keep` | the lab stays when this connection ends |
+//! | `hold` | machines are being held: when this connection ends before `release`, the keeper lets them go on |
+//! | `release` | they go on |
 //! | `stop` | the lab ends now |
 //!
 //! Until the first lease was taken, the end of standard input ends the lab: whoever started it is gone.
@@ -186,6 +188,8 @@ struct Keeper {
 struct Client {
     id: u64,
     reader: BufReader<UnixStream>,
+    /// Whether it holds machines.
+    holds: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -247,7 +251,7 @@ impl Keeper {
             if ready[1]
                 && let Ok((stream, _)) = listener.accept()
             {
-                self.clients.push(Client { id: next_id, reader: BufReader::new(stream) });
+                self.clients.push(Client { id: next_id, reader: BufReader::new(stream), holds: false });
                 next_id += 1;
             }
         };
@@ -289,9 +293,21 @@ impl Keeper {
             }
         }
         for index in gone.into_iter().rev() {
-            self.clients.remove(index);
+            if self.clients.remove(index).holds {
+                self.release();
+            }
         }
         None
+    }
+
+    /// Lets machines go on that a client held which was killed. A process of its own does it, so that this one stays small
+    /// and always listens.
+    fn release(&self) {
+        let log = self.folder.join("keeper.log");
+        let program = environment::current_program();
+        let started = program.map(|program| Command::new(program).arg("lab-release").spawn_detached(&log));
+        // Without it the machines wait for the next start, which lets them go on.
+        drop(started);
     }
 
     fn hear(&mut self, index: usize) -> Next {
@@ -319,6 +335,14 @@ impl Keeper {
                 self.lease = None;
                 "ok\n"
             }
+            "hold" => {
+                client.holds = true;
+                "ok\n"
+            }
+            "release" => {
+                client.holds = false;
+                "ok\n"
+            }
             "stop" => return Next::End { throw_away: false },
             _ => "?\n",
         };
@@ -342,7 +366,9 @@ impl Keeper {
             }
         }
         if throw_away {
-            let _ = file::remove_folder(&self.folder.join("snapshots"));
+            for name in ["snapshots", "frozen"] {
+                let _ = file::remove_folder(&self.folder.join(name));
+            }
         }
         Ok(())
     }

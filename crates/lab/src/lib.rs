@@ -23,5 +23,5 @@ mod private;
 pub use folder::Folder;
 pub use hypervisor::{Domain, DomainState, Error as HypervisorError, Hypervisor, Network, Observed};
 #[cfg(feature = "libvirt")]
-pub use libvirt::Libvirt;
-pub use private::{Error as PrivateError, Lease, Private, TUN};
+pub use libvirt::{Libvirt, release};
+pub use private::{Error as PrivateError, Hold, Lease, Private, TUN};

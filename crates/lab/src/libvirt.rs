@@ -18,6 +18,10 @@ use virt::{
 };
 
 use crate::hypervisor::{Domain, DomainState, Error, Hypervisor, Network, Observed};
+use crate::keeper;
+
+/// How long libvirt may take to answer whoever lets machines go on.
+const RELEASE_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long an emulator may take to load a state. It is a few hundred kilobytes.
 const LOAD_LIMIT: Duration = Duration::from_secs(20);
@@ -118,6 +122,16 @@ impl Libvirt {
             None => Ok(answer["return"].clone()),
         }
     }
+}
+
+/// Lets every machine go on that is held, in the lab that this process is in.
+///
+/// # Errors
+/// Libvirt does not answer, or refuses.
+pub fn release() -> Result<(), Error> {
+    let libvirt = Libvirt::private(Path::new(keeper::SOCKETS), RELEASE_LIMIT, &Cancel::new())?;
+    let held = libvirt.observe()?.domains.into_iter().filter(|domain| domain.state == DomainState::Paused);
+    held.into_iter().try_for_each(|domain| libvirt.resume_domain(&domain.name))
 }
 
 impl Hypervisor for Libvirt {

@@ -144,6 +144,16 @@ impl Private {
         Ok(Lease { connection })
     }
 
+    /// Tells that machines are going to be held: should this process be killed meanwhile, the keeper lets them go on.
+    ///
+    /// # Errors
+    /// The keeper does not answer.
+    pub fn hold(&self) -> Result<Hold, Error> {
+        let connection = Connection::open(&self.folder.sockets()).map_err(Error::Silent)?;
+        connection.say("hold")?;
+        Ok(Hold { connection })
+    }
+
     /// The keeper's process id.
     pub fn pid(&self) -> i32 {
         self.pid
@@ -177,6 +187,19 @@ impl Private {
             }
             clock::sleep(Duration::from_millis(5));
         }
+    }
+}
+
+/// While this lives, machines may be held.
+#[derive(Debug)]
+pub struct Hold {
+    connection: Connection,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // A keeper that does not hear it lets machines go on that already do.
+        let _ = self.connection.say("release");
     }
 }
 

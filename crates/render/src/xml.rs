@@ -128,9 +128,16 @@ pub fn network(plan: &Plan, network: &NetworkPlan, mark: &Mark) -> Result<String
         mark => Serde(mark),
         network => Serde(network),
         hosts => Serde(&hosts),
+        mac => bridge_mac(network),
         prefix => network.subnet.prefix_len(),
     };
     render("network.xml", include_str!("../templates/network.xml"), context, &network.name)
+}
+
+/// The bridge's address: a fork of the lab has a bridge of its own, and its nodes know the one of the lab.
+fn bridge_mac(network: &NetworkPlan) -> String {
+    let [.., a, b, c] = network.uuid.into_bytes();
+    format!("52:54:00:{a:02x}:{b:02x}:{c:02x}")
 }
 
 /// The XML of a domain.

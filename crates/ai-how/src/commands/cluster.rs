@@ -27,6 +27,13 @@ pub(crate) fn run(command: Cluster, settings: &Settings, cancel: &Cancel) -> Res
         }
         Cluster::Status { lab, format } => status(&lab, format, settings, cancel),
         Cluster::Stop { lab, format } => stop(&lab, format, settings, cancel),
+        Cluster::Fork { name, lab, count, format } => {
+            let names = match count {
+                None => vec![name],
+                Some(count) => (1..=count).map(|number| format!("{name}{number}")).collect(),
+            };
+            snapshot::fork(&names, &lab, format, settings, cancel)
+        }
         Cluster::Snapshot(command) => snapshot::run(command, settings, cancel),
         Cluster::Destroy { lab } => destroy(&lab, settings, cancel),
     }
@@ -50,6 +57,11 @@ pub(crate) fn start(
     cancel: &Cancel,
 ) -> Result<u8, Failure> {
     let (plan, site) = document::site(lab, settings)?;
+    if let Some(fork) = lab.fork.as_ref().filter(|_| !site.folder.has_disks()) {
+        let message =
+            format!("there is no fork `{fork}`; `ai-how cluster fork {fork}` makes it of the lab that runs");
+        return Err(Failure::new(exit::USAGE, message));
+    }
     let verdict = accelerator::probe(&settings.cache, cancel)?;
     let fresh = !site.folder.path().exists();
     let _lock = lock(&site)?;
@@ -110,6 +122,9 @@ pub(crate) fn status(lab: &Lab, format: Format, settings: &Settings, cancel: &Ca
         Format::Json => output::data(format_args!("{:#}\n", json(&plan, &site, &nodes)?))?,
         Format::Text => {
             output::data(format_args!("lab {}\n", site.folder.id()))?;
+            for fork in engine::forks(&site) {
+                output::data(format_args!("  fork {fork}\n"))?;
+            }
             let width = nodes.iter().map(|node| node.node.len()).max().unwrap_or(0);
             for node in &nodes {
                 let address =
@@ -145,6 +160,7 @@ fn json(plan: &Plan, site: &Site, nodes: &[NodeStatus]) -> Result<serde_json::Va
         "folder": site.folder.path().display().to_string(),
         "plan": plan.id,
         "started_plan": running,
+        "forks": engine::forks(site),
         "nodes": nodes,
     }))
 }
@@ -175,7 +191,14 @@ fn stop(lab: &Lab, format: Format, settings: &Settings, cancel: &Cancel) -> Resu
 pub(crate) fn destroy(lab: &Lab, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
     let (_, site) = document::site(lab, settings)?;
     let _lock = lock(&site)?;
+    let forks = engine::forks(&site);
     site.destroy(cancel)?;
     output::words(format_args!("nothing is left of the lab {}\n", site.folder.id()));
+    if !forks.is_empty() {
+        let forks = forks.join(", ");
+        output::words(format_args!(
+            "its forks live on: {forks} (`cluster destroy --fork NAME` removes one)\n"
+        ));
+    }
     Ok(exit::OK)
 }

@@ -1,4 +1,4 @@
-//! `ai-how cluster snapshot`: create, list, revert, rm.
+//! `ai-how cluster snapshot`: create, list, revert, rm; and `ai-how cluster fork`.
 
 use std::collections::BTreeMap;
 
@@ -38,6 +38,26 @@ pub(crate) fn run(command: Snapshot, settings: &Settings, cancel: &Cancel) -> Re
         Snapshot::List { lab, format } => list(&lab, format, settings),
         Snapshot::Rm { name, lab } => remove(&name, &lab, settings),
     }
+}
+
+/// Starts forks of the lab that runs, and leaves them running.
+pub(crate) fn fork(
+    names: &[String],
+    lab: &Lab,
+    format: Format,
+    settings: &Settings,
+    cancel: &Cancel,
+) -> Result<u8, Failure> {
+    let work = Work { verb: "fork", lab, format, settings, cancel };
+    work.on_running(|session, start, run| {
+        for mut fork in session.fork(names, start, run.sink(), cancel)? {
+            fork.keep()?;
+        }
+        Ok(format!(
+            "{} of the lab",
+            if names.len() == 1 { "one fork".to_owned() } else { format!("{} forks", names.len()) }
+        ))
+    })
 }
 
 /// A command on the lab that runs, which goes on running.

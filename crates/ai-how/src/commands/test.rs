@@ -29,7 +29,7 @@ use crate::{
 
 /// Does what the verb says; `e2e` when there is none.
 pub(crate) fn run(arguments: Test, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
-    let lab = Lab { file: arguments.file.clone(), place: arguments.place };
+    let lab = Lab { file: arguments.file.clone(), place: arguments.place, fork: arguments.fork.clone() };
     let test = Command { arguments: &arguments, lab: &lab, settings, cancel };
     // What is to run is looked up first: a name that is not there is told at once, not after a start.
     match arguments.verb.as_ref().unwrap_or(&TestVerb::E2e) {
