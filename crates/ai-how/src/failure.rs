@@ -62,7 +62,13 @@ impl From<engine::Error> for Failure {
             | E::Plan { .. }
             | E::Changed { .. }
             | E::NotReady { .. }
+            | E::SnapshotExists { .. }
+            | E::ForkExists { .. }
+            | E::OtherEmulator { .. }
+            | E::NotPrivate
+            | E::Agent(_)
             | E::Render(_) => exit::FAILED,
+            E::NoSnapshot { .. } | E::SnapshotName { .. } => exit::USAGE,
             E::Image(image::Error::Unknown { .. }) => exit::CONFIG,
             _ => exit::ENVIRONMENT,
         };

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use events::Sink;
+use events::{EventKind, Level, Sink};
 use jiff::Timestamp;
 use lab::{Folder, accelerator};
 use serde::{Deserialize, Serialize};
@@ -154,6 +154,8 @@ impl Session {
         self.refuse_strangers(start.plan, &observed)?;
         let nodes: Vec<Placed<'_>> =
             start.plan.nodes().filter(|(_, node)| snapshot.nodes.contains(&node.domain)).collect();
+        // From here on the nodes are neither what they were nor what they will be.
+        file::write(&self.reverting(), name.as_bytes())?;
         let all: Vec<Placed<'_>> = start.plan.nodes().collect();
         // A connection of now means nothing to a node of then; it would hang until somebody gives it up.
         let connections = Slots::new(all.len());
@@ -173,7 +175,38 @@ impl Session {
             Some(text) => file::write(&self.deployed_record(), text.as_bytes())?,
             None => file::remove_file(&self.deployed_record())?,
         }
+        file::remove_file(&self.reverting())?;
         Ok(snapshot)
+    }
+
+    /// Completes a revert that was killed or failed half-way: some nodes may be of then and some of now.
+    pub(crate) fn complete_revert(
+        &self,
+        start: &Start<'_>,
+        sink: &dyn Sink,
+        cancel: &Cancel,
+    ) -> Result<(), Error> {
+        let Ok(name) = file::read(&self.reverting()) else { return Ok(()) };
+        let tell = |level, message| sink.emit(EventKind::Notice { level, message });
+        match self.revert(&name, start, sink, cancel) {
+            Ok(_) => tell(Level::Info, format!("completed the revert to {name}")),
+            Err(error) if error.is_interruption() => return Err(error),
+            Err(error) => {
+                let why = error.first_line();
+                tell(
+                    Level::Warning,
+                    format!("the revert to {name} cannot be completed: {why}; the nodes boot"),
+                );
+                self.power_off_now(&start.plan.nodes().collect::<Vec<_>>())?;
+                file::remove_file(&self.reverting())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where it is written that a revert goes on, and to which snapshot.
+    fn reverting(&self) -> PathBuf {
+        self.folder().join("reverting")
     }
 
     /// Where a deployment writes down what the clusters are.

@@ -119,6 +119,7 @@ impl Session {
     /// # Errors
     /// See [`Error`]. Nodes that were started stay as they are; the next start goes on from there.
     pub fn start(&self, start: &Start<'_>, sink: &dyn Sink, cancel: &Cancel) -> Result<Started, Error> {
+        self.complete_revert(start, sink, cancel)?;
         let observed = self.hypervisor.observe()?;
         self.refuse_strangers(start.plan, &observed)?;
         self.refuse_change(start.plan, &observed)?;

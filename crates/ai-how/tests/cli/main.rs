@@ -14,5 +14,6 @@ mod mount;
 mod nodes;
 mod output;
 mod plan;
+mod snapshots;
 mod templates;
 mod validate;
