@@ -59,7 +59,11 @@ fn dispatch(command: Command, settings: &Settings) -> Result<u8, Failure> {
 
 #[cfg(feature = "libvirt")]
 fn release() -> Result<u8, Failure> {
-    Ok(lab::release().map(|()| exit::OK).map_err(engine::Error::from)?)
+    for domain in lab::release().map_err(engine::Error::from)? {
+        let sockets = std::path::Path::new(lab::keeper::SOCKETS);
+        engine::set_clock(sockets, &domain, &domain).map_err(engine::Error::from)?;
+    }
+    Ok(exit::OK)
 }
 
 #[cfg(not(feature = "libvirt"))]

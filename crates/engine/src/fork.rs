@@ -69,7 +69,7 @@ impl Session {
         if nodes.is_empty() {
             return Err(Error::NotRunning { lab: self.site.folder.id() });
         }
-        let staging = Staging::new(self.site.folder.snapshots().join(".fork.making"))?;
+        let staging = Staging::new(&self.site.folder.snapshots(), "fork")?;
         starting.freeze_all(&nodes, staging.path())?;
         let mut forks: Vec<Session> = Vec::new();
         for (site, name) in sites.iter().zip(names) {

@@ -10,19 +10,25 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use events::{Level, NodeState};
+use guest::agent::{self, Agent};
 use plan::model::NodePlan;
-use system::{file, host, process_memory};
+use system::{cancel::Cancel, file, host, process_memory};
 
 use crate::{
-    Error,
+    Error, Session,
     copies::copy_file,
     memory,
     slots::Slots,
     start::{Placed, Starting, first_error},
 };
+
+/// How long an agent may take to set a clock, on an emulated node with much to do.
+const CLOCK_LIMIT: Duration = Duration::from_secs(30);
 
 /// One frozen machine's files.
 pub(crate) struct Frozen(PathBuf);
@@ -130,21 +136,37 @@ impl Starting<'_> {
 
     /// Lets held nodes go on together, and tells them how late it is.
     pub(crate) fn go_on(&self, nodes: &[Placed<'_>]) -> Result<(), Error> {
-        let places = Slots::new(nodes.len());
         let hypervisor = &self.session.hypervisor;
         // Not through `each`: whoever wants to stop does not want to leave them held.
         let resumed = nodes.iter().map(|(_, node)| Ok(hypervisor.resume_domain(&node.domain)?));
         first_error(resumed.collect())?;
-        let set = self.each(&places, nodes, |(_, node)| {
-            let set = self.agent(node).and_then(|mut agent| agent.set_clock());
-            if let Err(error) = set {
-                let message = format!("the clock of {} is late: {error}", node.label);
-                self.notice(Level::Warning, message);
+        thread::scope(|scope| {
+            for (_, node) in nodes {
+                scope.spawn(|| {
+                    if let Err(error) = self.session.set_clock(&node.domain, &node.label) {
+                        let message = format!("the clock of {} is late: {error}", node.label);
+                        self.notice(Level::Warning, message);
+                    }
+                });
             }
-            Ok(())
         });
-        first_error(set)
+        Ok(())
     }
+}
+
+impl Session {
+    /// Tells a node how late it is. It takes a moment, and is not stopped by whoever wants to stop: the node was held.
+    pub(crate) fn set_clock(&self, domain: &str, node: &str) -> Result<(), agent::Error> {
+        set_clock(&self.site.folder.sockets(), domain, node)
+    }
+}
+
+/// Tells a node how late it is, over the socket of its agent in `sockets`.
+///
+/// # Errors
+/// The agent does not answer.
+pub fn set_clock(sockets: &Path, domain: &str, node: &str) -> Result<(), agent::Error> {
+    Agent::open(sockets, domain, node, CLOCK_LIMIT, &Cancel::new())?.set_clock()
 }
 
 /// Removes a folder of frozen machines. Machines that went on from it have its files open.

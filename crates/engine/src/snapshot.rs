@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use system::{cancel::Cancel, clock, environment, file};
 
 use crate::{
-    Error, Session, Start, freeze,
+    Error, Session, Start, access, freeze,
     slots::Slots,
     start::{Placed, Starting},
 };
@@ -75,6 +75,16 @@ fn find(folder: &Folder, name: &str) -> Result<Snapshot, Error> {
     })
 }
 
+/// Removes what killed commands left: what is being made or removed has a name that no snapshot can have.
+pub(crate) fn clear_half_made(snapshots: &Path) -> Result<(), Error> {
+    for entry in fs::read_dir(snapshots).into_iter().flatten().flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            file::remove_folder(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// A name is a folder's, and must not look like one that is being made or removed.
 pub(crate) fn is_name(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
@@ -109,7 +119,7 @@ impl Session {
         if nodes.is_empty() {
             return Err(Error::NotRunning { lab: self.site.folder.id() });
         }
-        let staging = Staging::new(store.join(format!(".{name}.making")))?;
+        let staging = Staging::new(&store, name)?;
         let snapshot = Snapshot {
             format: FORMAT,
             name: name.to_owned(),
@@ -175,6 +185,8 @@ impl Session {
             Some(text) => file::write(&self.deployed_record(), text.as_bytes())?,
             None => file::remove_file(&self.deployed_record())?,
         }
+        // A node that booted since has told another host key than the one it has again.
+        access::write(&self.site.folder, start.plan, self.ssh_control())?;
         file::remove_file(&self.reverting())?;
         Ok(snapshot)
     }
@@ -223,8 +235,11 @@ fn emulator() -> String {
 pub(crate) struct Staging(PathBuf);
 
 impl Staging {
-    pub(crate) fn new(folder: PathBuf) -> Result<Self, Error> {
-        file::remove_folder(&folder)?;
+    /// A fresh one in the lab's snapshots. Only the command that holds the lab's lock works there, so whatever else is
+    /// half-made was left by one that was killed.
+    pub(crate) fn new(snapshots: &Path, name: &str) -> Result<Self, Error> {
+        clear_half_made(snapshots)?;
+        let folder = snapshots.join(format!(".{name}.making"));
         file::create_folder(&folder)?;
         Ok(Self(folder))
     }

@@ -24,7 +24,7 @@ use render::{Machine, Mark};
 use system::{cancel::Cancel, file};
 use template::Kind;
 
-use crate::{Deployed, Error, Session, access, memory, slots::Slots};
+use crate::{Deployed, Error, Session, access, memory, slots::Slots, snapshot::clear_half_made};
 
 /// What a start needs to know.
 #[derive(Debug)]
@@ -119,6 +119,7 @@ impl Session {
     /// # Errors
     /// See [`Error`]. Nodes that were started stay as they are; the next start goes on from there.
     pub fn start(&self, start: &Start<'_>, sink: &dyn Sink, cancel: &Cancel) -> Result<Started, Error> {
+        clear_half_made(&self.site.folder.snapshots())?;
         self.complete_revert(start, sink, cancel)?;
         let observed = self.hypervisor.observe()?;
         self.refuse_strangers(start.plan, &observed)?;
@@ -180,7 +181,12 @@ impl Session {
     fn release(&self, plan: &Plan, observed: &Observed) -> Result<(), Error> {
         let domains = plan.nodes().filter_map(|(_, node)| observed.domain(&node.domain));
         let held: Vec<_> = domains.filter(|domain| domain.state == DomainState::Paused).collect();
-        held.into_iter().try_for_each(|domain| Ok(self.hypervisor.resume_domain(&domain.name)?))
+        for domain in held {
+            self.hypervisor.resume_domain(&domain.name)?;
+            // Late is better than held.
+            let _ = self.set_clock(&domain.name, &domain.name);
+        }
+        Ok(())
     }
 
     /// How often this lab was started.

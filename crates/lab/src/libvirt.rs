@@ -124,14 +124,14 @@ impl Libvirt {
     }
 }
 
-/// Lets every machine go on that is held, in the lab that this process is in.
+/// Lets every machine go on that is held, in the lab that this process is in, and names them.
 ///
 /// # Errors
 /// Libvirt does not answer, or refuses.
-pub fn release() -> Result<(), Error> {
+pub fn release() -> Result<Vec<String>, Error> {
     let libvirt = Libvirt::private(Path::new(keeper::SOCKETS), RELEASE_LIMIT, &Cancel::new())?;
     let held = libvirt.observe()?.domains.into_iter().filter(|domain| domain.state == DomainState::Paused);
-    held.into_iter().try_for_each(|domain| libvirt.resume_domain(&domain.name))
+    held.into_iter().map(|domain| libvirt.resume_domain(&domain.name).map(|()| domain.name)).collect()
 }
 
 impl Hypervisor for Libvirt {

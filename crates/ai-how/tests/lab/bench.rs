@@ -83,8 +83,11 @@ impl Bench {
     }
 
     /// Starts `test e2e` with one of the suites.
-    pub(crate) fn e2e(&self, suites: &str) -> Child {
+    pub(crate) fn e2e(&self, suites: &str, options: &[&str]) -> Child {
         let mut command = self.command(&["test", "e2e", "--file", "bench.yaml", "--suites", suites]);
+        command.args(options);
+        // What an earlier run told is not what this one tells.
+        let _ = fs::remove_file(self.path("state/runs/latest"));
         command.stdout(Stdio::null()).stderr(fs::File::create(self.path("e2e.log")).unwrap());
         command.spawn().unwrap()
     }
@@ -134,6 +137,13 @@ impl Bench {
 impl Drop for Bench {
     fn drop(&mut self) {
         // A test that failed half-way must not leave its machines to the next one.
+        let labs = fs::read_dir(self.path("state/labs")).into_iter().flatten().flatten();
+        let ids = labs.filter_map(|lab| lab.file_name().into_string().ok());
+        let forks = ids.filter_map(|id| Some(id.split_once('+')?.1.to_owned()));
+        for fork in forks {
+            let destroyed = self.command(&["cluster", "destroy", "bench.yaml", "--fork", &fork]).output();
+            drop(destroyed);
+        }
         let destroyed = self.command(&["cluster", "destroy", "bench.yaml"]).output();
         drop(destroyed);
     }

@@ -17,7 +17,7 @@ pub(crate) const MACHINES: [&str; 5] = ["cluster", "start", "--no-deploy", "--fo
 /// How long anything may take that a test waits for.
 const LIMIT: Duration = Duration::from_secs(400);
 
-/// A cache without templates. Images, which nothing here breaks, are the user's.
+/// A cache without templates. Images and Ansible, which nothing here breaks, are the user's.
 pub(crate) struct Cache {
     pub(crate) folder: PathBuf,
 }
@@ -33,8 +33,13 @@ impl Cache {
         let folder = bench.path("cache");
         fs::create_dir(&folder).unwrap();
         fs::copy(users.join("accelerator.json"), folder.join("accelerator.json")).unwrap();
-        for name in ["images", "libvirt"] {
-            symlink(users.join(name), folder.join(name)).unwrap();
+        let is_used = |name: &String| {
+            ["images", "libvirt", "ansible-", "tools-"].iter().any(|word| name.starts_with(word))
+        };
+        let names =
+            fs::read_dir(&users).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        for name in names.filter(is_used) {
+            symlink(users.join(&name), folder.join(name)).unwrap();
         }
         Self { folder }
     }
@@ -124,6 +129,14 @@ impl Start {
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         assert_eq!(self.child.wait().unwrap().signal(), Some(9), "it was over: {}", self.told());
+    }
+
+    /// Ends it without a word, unless it came to a good end before; tells whether it did not.
+    pub(crate) fn kill_if_it_runs(mut self) -> bool {
+        self.child.kill().unwrap();
+        let status = self.child.wait().unwrap();
+        assert!(status.signal() == Some(9) || status.success(), "{status}: {}", self.told());
+        !status.success()
     }
 
     /// Waits for its good end.
