@@ -63,8 +63,10 @@ fn an_ordinary_user_builds_starts_and_destroys() {
     fs::copy(bench.path("bench.yaml"), user.home().join("bench.yaml")).unwrap();
 
     // The image is built by the user too: that it works without root is half of the promise.
-    let script = "set -e; cd; unset AI_HOW_CACHE AI_HOW_STATE; export HOME=~; id -u >&2; ./ai-how cluster start bench.yaml; \
-                  ./ai-how ssh --file bench.yaml compute-01 hostname; ./ai-how cluster destroy bench.yaml";
+    let script = "set -e; cd; unset AI_HOW_CACHE AI_HOW_STATE; export HOME=~; id -u >&2; ./ai-how cluster start \
+                  --no-deploy bench.yaml; ./ai-how cluster fork try bench.yaml; ./ai-how cluster destroy bench.yaml; \
+                  ./ai-how ssh --file bench.yaml --fork try compute-01 hostname; \
+                  ./ai-how cluster destroy bench.yaml --fork try";
     let output = user.shell(script);
     assert!(output.status.success(), "{}", words(&output));
     assert!(String::from_utf8_lossy(&output.stdout).ends_with("compute-01\n"), "{}", words(&output));
@@ -92,7 +94,7 @@ cat > /run/stranger.xml <<XML
 <network><name>hpc-lan-of-somebody</name><bridge name='virbr9'/><ip address='192.168.77.1' netmask='255.255.255.0'/></network>
 XML
 virsh -q -c qemu:///system net-create /run/stranger.xml
-"$@" cluster start bench.yaml --lab system
+"$@" cluster start --no-deploy bench.yaml --lab system
 "$@" cluster status bench.yaml --lab system
 "$@" ssh --file bench.yaml --lab system compute-01 hostname
 virsh -q -c qemu:///system list --name
