@@ -51,23 +51,27 @@ pub(crate) struct BringUp<'a> {
 /// What the nodes of a plan are after a deployment, by domain. Without the folder of the lab's `secrets` they are left out,
 /// which is enough to compare.
 pub(crate) fn deployed(plan: &Plan, secrets: Option<&Path>) -> Result<BTreeMap<String, Deployed>, Failure> {
+    let own = |secret: kept::Secret| OwnFile {
+        path: secret.path.to_owned(),
+        content: secret.content,
+        mode: 0o400,
+        owner: Some(secret.owner.to_owned()),
+    };
+    let secrets = secrets.map(kept::secrets).transpose()?.unwrap_or_default();
+    let secrets: Vec<OwnFile> = secrets.into_iter().map(own).collect();
     let mut all = BTreeMap::new();
-    for (cluster, node) in plan.nodes() {
-        let Some(services) = kept::services(cluster, node) else { continue };
-        let own = |secret: kept::Secret| OwnFile {
-            path: secret.path.to_owned(),
-            content: secret.content,
-            mode: 0o400,
-            owner: Some(secret.owner.to_owned()),
-        };
-        let secrets = secrets.map(kept::secrets).transpose()?.unwrap_or_default();
-        let deployed = Deployed {
-            facts: kept::facts(plan, cluster, node),
-            secrets: secrets.into_iter().map(own).collect(),
-            services: services.iter().map(|service| (*service).to_owned()).collect(),
-            forgotten: FORGOTTEN,
-        };
-        all.insert(node.domain.clone(), deployed);
+    for cluster in &plan.clusters {
+        let facts = kept::facts(plan, cluster);
+        for node in &cluster.nodes {
+            let Some(services) = kept::services(cluster, node) else { continue };
+            let deployed = Deployed {
+                facts: facts(node),
+                secrets: secrets.clone(),
+                services: services.iter().map(|service| (*service).to_owned()).collect(),
+                forgotten: FORGOTTEN,
+            };
+            all.insert(node.domain.clone(), deployed);
+        }
     }
     Ok(all)
 }
@@ -224,7 +228,7 @@ struct Record {
 
 impl Record {
     fn read(session: &Session) -> Result<Self, Failure> {
-        let path = session.secrets().join("deployed.json");
+        let path = session.deployed_record();
         // One that is not there or not readable only means another deploy.
         let clusters = file::read(&path).ok().and_then(|text| serde_json::from_str(&text).ok());
         Ok(Self { path, clusters: clusters.unwrap_or_default() })
@@ -252,6 +256,6 @@ impl Record {
 
 /// Everything that the deployment of a cluster depends on.
 fn fingerprint(plan: &Plan, cluster: &ClusterPlan) -> String {
-    let facts = cluster.nodes.first().map(|node| kept::facts(plan, cluster, node)).unwrap_or_default();
+    let facts = cluster.nodes.first().map(kept::facts(plan, cluster)).unwrap_or_default();
     facts.into_iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
 }

@@ -11,6 +11,7 @@ mod failure;
 mod measure;
 mod output;
 mod run;
+mod running;
 mod settings;
 
 use std::process::ExitCode;

@@ -67,9 +67,9 @@ pub fn secrets(folder: &Path) -> Result<Vec<Secret>, file::Error> {
     Ok(vec![Secret { path: "/etc/munge/munge.key", content, owner: "munge" }])
 }
 
-/// What a deployed node depends on beside the machine: the roles, what they are told of the cluster, and which of them
-/// are its own.
-pub fn facts(plan: &Plan, cluster: &ClusterPlan, node: &NodePlan) -> Vec<(&'static str, String)> {
+/// What a deployed node of a cluster depends on beside the machine: which of the roles is its own, the roles, and what they
+/// are told of the cluster.
+pub fn facts(plan: &Plan, cluster: &ClusterPlan) -> impl Fn(&NodePlan) -> Vec<(&'static str, String)> {
     // The roles are told the same of every cluster in the same plan; the others are none of this one's business. Where
     // things are on this host is not either.
     let alone = Plan { clusters: vec![cluster.clone()], ..plan.clone() };
@@ -83,11 +83,15 @@ pub fn facts(plan: &Plan, cluster: &ClusterPlan, node: &NodePlan) -> Vec<(&'stat
         roles.update(content.len().to_le_bytes());
         roles.update(content);
     });
-    vec![
-        ("role", format!("{:?}", node.role).to_lowercase()),
-        ("roles", hex(&roles.finalize())),
-        ("cluster", hex(&Sha256::digest(inventory::render(&alone, &surroundings)))),
-    ]
+    let roles = hex(&roles.finalize());
+    let cluster = hex(&Sha256::digest(inventory::render(&alone, &surroundings)));
+    move |node| {
+        vec![
+            ("role", format!("{:?}", node.role).to_lowercase()),
+            ("roles", roles.clone()),
+            ("cluster", cluster.clone()),
+        ]
+    }
 }
 
 fn walk(folder: &Dir<'_>, visit: &mut dyn FnMut(&str, &[u8])) {
@@ -140,7 +144,7 @@ mod tests {
     fn facts_change_with_the_cluster_and_not_with_another() {
         let plan = plan();
         let of = |plan: &Plan, cluster: usize, node: usize| {
-            facts(plan, &plan.clusters[cluster], &plan.clusters[cluster].nodes[node])
+            facts(plan, &plan.clusters[cluster])(&plan.clusters[cluster].nodes[node])
         };
         let before = of(&plan, 0, 1);
         assert_ne!(before, of(&plan, 0, 0), "a controller is no compute node");

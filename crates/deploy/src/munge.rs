@@ -2,16 +2,16 @@
 //! alone.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read, Write},
+    fs,
+    io::{self, Write},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
-use system::file;
+use system::{file, host};
 
 /// munged takes 32 to 1024 bytes.
-const BYTES: u64 = 128;
+const BYTES: usize = 128;
 
 /// The lab's key in the folder of its secrets; made if there is none.
 pub(crate) fn key(secrets: &Path) -> Result<PathBuf, file::Error> {
@@ -29,10 +29,8 @@ pub(crate) fn key(secrets: &Path) -> Result<PathBuf, file::Error> {
 
 /// A temporary file is private from its first byte on, and takes the name only when it is whole.
 fn make(secrets: &Path, path: &Path) -> io::Result<()> {
-    let mut random = Vec::new();
-    File::open("/dev/urandom")?.take(BYTES).read_to_end(&mut random)?;
     let mut file = tempfile::NamedTempFile::new_in(secrets)?;
-    file.write_all(&random)?;
+    file.write_all(&host::random(BYTES)?)?;
     file.persist(path)?;
     Ok(())
 }

@@ -33,8 +33,7 @@ impl Starting<'_> {
         if !disk.exists() {
             make_overlay(&self.start.image(node)?.disk(), &disk, node.disk_gib)?;
         }
-        let xml = render::domain(node, &self.machine(node, Start::Boot)?, &self.mark(&cluster.name))?;
-        self.record(&node.domain, &xml)?;
+        let xml = self.domain((cluster, node), folder, Start::Boot)?;
         let ready = folder.join(&node.ready);
         file::remove_file(&ready)?;
         let lock = memory::reserve(&session.site, &node.label, [node.memory_mib])?;

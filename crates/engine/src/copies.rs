@@ -3,8 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File},
-    io::Read,
+    fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -15,7 +14,7 @@ use guest::agent::{self, Agent, Card, Identity, OwnFile};
 use plan::model::{ClusterPlan, NodePlan};
 use render::{Frozen, Start};
 use system::{clock::Stopwatch, file, host};
-use template::{Key, Kind, Template};
+use template::{Files, Key, Kind, Template};
 
 use crate::{
     Error, Place, Session, Templates, access, memory,
@@ -179,15 +178,9 @@ impl Starting<'_> {
         let folder = self.session.folder();
         // A disk without this word is one that its node has worked with.
         file::write(&unready(folder, node), b"")?;
-        copy_file(&template.disk(), &folder.join(&node.disk))?;
+        copy_file(&template.files().disk(), &folder.join(&node.disk))?;
         file::remove_file(&folder.join(&node.ready))?;
-        let frozen = Frozen {
-            memory: template.memory().display().to_string(),
-            state: template.state().display().to_string(),
-        };
-        let machine = self.machine(node, Start::Copy(frozen))?;
-        let xml = render::domain(node, &machine, &self.mark(&cluster.name))?;
-        self.record(&node.domain, &xml)?;
+        let xml = self.domain((*cluster, *node), folder, Start::Copy(going_on(&template.files())))?;
         Ok(self.session.hypervisor.restore_domain(&node.domain, &xml)?)
     }
 
@@ -220,8 +213,7 @@ impl Starting<'_> {
 
     pub(crate) fn agent<'b>(&'b self, node: &'b NodePlan) -> Result<Agent<'b>, agent::Error> {
         let limit = IDENTITY_LIMIT.mul_f64(self.start.verdict.slowness);
-        let sockets = self.session.site.folder.sockets();
-        Agent::open(&sockets, &node.domain, &node.label, limit, self.cancel)
+        self.session.agent(node, limit, self.cancel)
     }
 
     fn identity(&self, cluster: &ClusterPlan, node: &NodePlan) -> Result<Identity, Error> {
@@ -245,7 +237,7 @@ impl Starting<'_> {
         Ok(Identity {
             hostname: node.name.clone(),
             machine_id: node.uuid.simple().to_string(),
-            entropy: entropy()?,
+            entropy: host::random(ENTROPY).map_err(file::Error::new("read", "/dev/urandom"))?,
             files: vec![
                 file("/etc/ssh/ssh_host_ed25519_key", private, 0o600),
                 file("/etc/ssh/ssh_host_ed25519_key.pub", public, 0o644),
@@ -288,11 +280,7 @@ pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<(), Error> {
     Ok(fs::rename(&part, to).map_err(file::Error::new("name the disk", to))?)
 }
 
-fn entropy() -> Result<Vec<u8>, Error> {
-    let path = Path::new("/dev/urandom");
-    let mut bytes = vec![0; ENTROPY];
-    File::open(path)
-        .and_then(|mut source| source.read_exact(&mut bytes))
-        .map_err(file::Error::new("read", path))?;
-    Ok(bytes)
+/// The files that a machine goes on from, as its XML names them.
+pub(crate) fn going_on(files: &Files) -> Frozen {
+    Frozen { memory: files.memory().display().to_string(), state: files.state().display().to_string() }
 }

@@ -63,12 +63,7 @@ impl Session {
             site.folder.remove()?;
         }
         let starting = Starting::new(self, start, self.generation(), sink, cancel)?;
-        let running = self.running(start.plan)?;
-        let nodes: Vec<Placed<'_>> =
-            start.plan.nodes().filter(|(_, node)| running.contains(&node.label)).collect();
-        if nodes.is_empty() {
-            return Err(Error::NotRunning { lab: self.site.folder.id() });
-        }
+        let nodes = self.placed(start.plan)?;
         let staging = Staging::new(&self.site.folder.snapshots(), "fork")?;
         starting.freeze_all(&nodes, staging.path())?;
         let mut forks: Vec<Session> = Vec::new();
@@ -119,11 +114,6 @@ impl Session {
         access::write(&fork.site.folder, start.plan, fork.ssh_control())?;
         Ok(fork)
     }
-}
-
-/// The names of the forks of a lab, running or not.
-pub fn forks(site: &Site) -> Vec<String> {
-    site.folder.forks()
 }
 
 fn copy_files(from: &Path, to: &Path) -> Result<(), Error> {

@@ -16,12 +16,14 @@ use std::{
 
 use events::{Level, NodeState};
 use guest::agent::{self, Agent};
-use plan::model::NodePlan;
+use plan::{Plan, model::NodePlan};
+use render::Start;
 use system::{cancel::Cancel, file, host, process_memory};
+use template::Files;
 
 use crate::{
     Error, Session,
-    copies::copy_file,
+    copies::{copy_file, going_on},
     memory,
     slots::Slots,
     start::{Placed, Starting, first_error},
@@ -31,36 +33,25 @@ use crate::{
 const CLOCK_LIMIT: Duration = Duration::from_secs(30);
 
 /// One frozen machine's files.
-pub(crate) struct Frozen(PathBuf);
+pub(crate) struct Frozen(Files);
 
 impl Frozen {
     pub(crate) fn of(folder: &Path, node: &NodePlan) -> Self {
-        Self(folder.join(&node.domain))
+        Self(Files::of(folder.join(&node.domain)))
     }
 
-    fn memory(&self) -> PathBuf {
-        self.0.join("memory")
-    }
-
-    fn state(&self) -> PathBuf {
-        self.0.join("state")
-    }
-
-    fn disk(&self) -> PathBuf {
-        self.0.join("disk.qcow2")
-    }
-
+    /// What the node had said of its readiness.
     fn ready(&self) -> PathBuf {
-        self.0.join("ready.jsonl")
+        self.0.folder().join("ready.jsonl")
     }
 
     /// The same files in another folder, which stay when these go.
     pub(crate) fn link(&self, to: &Self) -> Result<(), Error> {
-        file::create_folder(&to.0)?;
+        file::create_folder(to.0.folder())?;
         let pairs = [
-            (self.memory(), to.memory()),
-            (self.state(), to.state()),
-            (self.disk(), to.disk()),
+            (self.0.memory(), to.0.memory()),
+            (self.0.state(), to.0.state()),
+            (self.0.disk(), to.0.disk()),
             (self.ready(), to.ready()),
         ];
         for (from, to) in pairs {
@@ -75,7 +66,7 @@ impl Starting<'_> {
     /// happened.
     pub(crate) fn freeze_all(&self, nodes: &[Placed<'_>], folder: &Path) -> Result<(), Error> {
         for (_, node) in nodes {
-            file::create_folder(&Frozen::of(folder, node).0)?;
+            file::create_folder(Frozen::of(folder, node).0.folder())?;
         }
         let hypervisor = &self.session.hypervisor;
         let places = Slots::new(nodes.len());
@@ -90,12 +81,13 @@ impl Starting<'_> {
         frozen.and(go_on)
     }
 
-    fn freeze_one(&self, node: &NodePlan, files: &Frozen) -> Result<(), Error> {
+    fn freeze_one(&self, node: &NodePlan, frozen: &Frozen) -> Result<(), Error> {
+        let files = &frozen.0;
         let (hypervisor, domain) = (&self.session.hypervisor, &node.domain);
         hypervisor.save_devices(domain, &files.state())?;
         let lab = self.session.folder();
         copy_file(&lab.join(&node.disk), &files.disk())?;
-        copy_file(&lab.join(&node.ready), &files.ready())?;
+        copy_file(&lab.join(&node.ready), &frozen.ready())?;
         let address = hypervisor.memory_address(domain)?;
         let pid = host::guest_process(domain, &lab.display().to_string())
             .ok_or_else(|| Error::NoProcess { node: node.label.clone() })?;
@@ -120,17 +112,11 @@ impl Starting<'_> {
         Ok(())
     }
 
-    fn thaw_one(&self, (cluster, node): Placed<'_>, files: &Frozen) -> Result<(), Error> {
+    fn thaw_one(&self, (cluster, node): Placed<'_>, frozen: &Frozen) -> Result<(), Error> {
         let lab = self.session.folder();
-        copy_file(&files.disk(), &lab.join(&node.disk))?;
-        copy_file(&files.ready(), &lab.join(&node.ready))?;
-        let frozen = render::Frozen {
-            memory: files.memory().display().to_string(),
-            state: files.state().display().to_string(),
-        };
-        let machine = self.machine(node, render::Start::Resume(frozen))?;
-        let xml = render::domain(node, &machine, &self.mark(&cluster.name))?;
-        self.record(&node.domain, &xml)?;
+        copy_file(&frozen.0.disk(), &lab.join(&node.disk))?;
+        copy_file(&frozen.ready(), &lab.join(&node.ready))?;
+        let xml = self.domain((cluster, node), lab, Start::Resume(going_on(&frozen.0)))?;
         Ok(self.session.hypervisor.restore_domain(&node.domain, &xml)?)
     }
 
@@ -155,6 +141,16 @@ impl Starting<'_> {
 }
 
 impl Session {
+    /// The nodes that can be frozen, which are those that run.
+    pub(crate) fn placed<'a>(&self, plan: &'a Plan) -> Result<Vec<Placed<'a>>, Error> {
+        let running = self.running(plan)?;
+        let nodes: Vec<Placed<'a>> = plan.nodes().filter(|(_, node)| running.contains(&node.label)).collect();
+        if nodes.is_empty() {
+            return Err(Error::NotRunning { lab: self.site.folder.id() });
+        }
+        Ok(nodes)
+    }
+
     /// Tells a node how late it is. It takes a moment, and is not stopped by whoever wants to stop: the node was held.
     pub(crate) fn set_clock(&self, domain: &str, node: &str) -> Result<(), agent::Error> {
         set_clock(&self.site.folder.sockets(), domain, node)
@@ -167,19 +163,4 @@ impl Session {
 /// The agent does not answer.
 pub fn set_clock(sockets: &Path, domain: &str, node: &str) -> Result<(), agent::Error> {
     Agent::open(sockets, domain, node, CLOCK_LIMIT, &Cancel::new())?.set_clock()
-}
-
-/// Removes a folder of frozen machines. Machines that went on from it have its files open.
-pub(crate) fn forget(folder: &Path) -> Result<(), Error> {
-    if let Some(parent) = folder.parent() {
-        // By one rename it is gone, whatever happens to the rest.
-        let removed = parent.join(format!(".removed-{}", std::process::id()));
-        file::remove_folder(&removed)?;
-        match fs::rename(folder, &removed) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            renamed => renamed.map_err(file::Error::new("remove", folder))?,
-        }
-        file::remove_folder(&removed)?;
-    }
-    Ok(())
 }

@@ -104,7 +104,7 @@ impl Starting<'_> {
         let watch = Stopwatch::start();
         let staging = store.staging(key.clone())?;
         self.progress(&node.label, "keeping its role as a template");
-        self.freeze(&id, staging.path(), placed, |base, disk| {
+        self.freeze(&id, &staging.files(), placed, |base, disk| {
             let copy = staging.path().join("node.qcow2");
             self.take_disk(node, &copy)?;
             scrub(&copy, base, disk, staging.path(), deployed.forgotten)?;

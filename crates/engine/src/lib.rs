@@ -32,7 +32,6 @@ mod templates;
 
 pub use error::Error;
 pub use forecast::{Forecast, forecast};
-pub use fork::forks;
 pub use freeze::set_clock;
 pub use keep::Deployed;
 pub use session::{Place, Session, Site};

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use guest::{Ssh, agent::Agent};
+use guest::{
+    Ssh,
+    agent::{self, Agent},
+};
 use lab::{DomainState, Folder, Hold, Hypervisor, Lease, Private, accelerator::Verdict, keeper};
 use plan::{Plan, model::NodePlan};
 use system::{cancel::Cancel, file, process::Output};
@@ -152,8 +155,17 @@ impl Session {
         limit: Duration,
         cancel: &Cancel,
     ) -> Result<Output, Error> {
-        let sockets = self.site.folder.sockets();
-        Ok(Agent::open(&sockets, &node.domain, &node.label, limit, cancel)?.run(script)?)
+        Ok(self.agent(node, limit, cancel)?.run(script)?)
+    }
+
+    /// The agent in a node, which has `limit` for each answer.
+    pub(crate) fn agent<'a>(
+        &self,
+        node: &'a NodePlan,
+        limit: Duration,
+        cancel: &'a Cancel,
+    ) -> Result<Agent<'a>, agent::Error> {
+        Agent::open(&self.site.folder.sockets(), &node.domain, &node.label, limit, cancel)
     }
 
     /// Tells the keeper of a private lab that machines are going to be held.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use system::{cancel::Cancel, clock, environment, file};
 
 use crate::{
-    Error, Session, Start, access, freeze,
+    Error, Session, Start, access,
     slots::Slots,
     start::{Placed, Starting},
 };
@@ -57,7 +57,13 @@ pub fn snapshot_mib(folder: &Folder, name: &str) -> u64 {
 /// There is none of that name, or a file cannot be removed.
 pub fn remove_snapshot(folder: &Folder, name: &str) -> Result<(), Error> {
     find(folder, name)?;
-    freeze::forget(&folder.snapshots().join(name))
+    let snapshots = folder.snapshots();
+    // By one rename it is gone, whatever happens to the rest.
+    let removed = snapshots.join(format!(".removed-{}", std::process::id()));
+    file::remove_folder(&removed)?;
+    let snapshot = snapshots.join(name);
+    fs::rename(&snapshot, &removed).map_err(file::Error::new("remove", snapshot))?;
+    Ok(file::remove_folder(&removed)?)
 }
 
 fn read(folder: &Path) -> Option<Snapshot> {
@@ -113,12 +119,7 @@ impl Session {
             return Err(Error::SnapshotExists { name: name.to_owned() });
         }
         let starting = Starting::new(self, start, self.generation(), sink, cancel)?;
-        let running = self.running(start.plan)?;
-        let nodes: Vec<Placed<'_>> =
-            start.plan.nodes().filter(|(_, node)| running.contains(&node.label)).collect();
-        if nodes.is_empty() {
-            return Err(Error::NotRunning { lab: self.site.folder.id() });
-        }
+        let nodes = self.placed(start.plan)?;
         let staging = Staging::new(&store, name)?;
         let snapshot = Snapshot {
             format: FORMAT,

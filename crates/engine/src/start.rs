@@ -324,7 +324,7 @@ impl<'a> Starting<'a> {
     }
 
     /// The mark of everything that this start makes for a cluster.
-    pub(crate) fn mark(&self, cluster: &str) -> Mark {
+    fn mark(&self, cluster: &str) -> Mark {
         Mark {
             lab: self.session.site.folder.id(),
             cluster: cluster.to_owned(),
@@ -334,7 +334,7 @@ impl<'a> Starting<'a> {
     }
 
     /// Keeps XML for the record.
-    pub(crate) fn record(&self, name: &str, xml: &str) -> Result<(), Error> {
+    fn record(&self, name: &str, xml: &str) -> Result<(), Error> {
         if let Some(folder) = self.start.record {
             file::create_folder(folder)?;
             file::write(&folder.join(format!("{name}.xml")), xml.as_bytes())?;
@@ -342,18 +342,26 @@ impl<'a> Starting<'a> {
         Ok(())
     }
 
-    /// What QEMU needs to know of a node that starts in this way.
-    pub(crate) fn machine(&self, node: &NodePlan, start: render::Start) -> Result<Machine, Error> {
+    /// The XML of a node that starts in this way, with its files in `folder`. It is kept for the record.
+    pub(crate) fn domain(
+        &self,
+        (cluster, node): Placed<'_>,
+        folder: &Path,
+        start: render::Start,
+    ) -> Result<String, Error> {
         let image = self.start.image(node)?;
-        Ok(Machine {
+        let machine = Machine {
             start,
             accelerator: self.start.verdict.accelerator,
-            folder: self.session.folder().display().to_string(),
+            folder: folder.display().to_string(),
             sockets: self.session.sockets_inside().display().to_string(),
             kernel: image.kernel().display().to_string(),
             initrd: image.initrd().display().to_string(),
             authorized_key: self.authorized_key.clone(),
-        })
+        };
+        let xml = render::domain(node, &machine, &self.mark(&cluster.name))?;
+        self.record(&node.domain, &xml)?;
+        Ok(xml)
     }
 }
 

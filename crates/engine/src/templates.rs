@@ -18,7 +18,7 @@ use system::{
     file::{self, Lock},
     host,
 };
-use template::{Key, Kind, Template};
+use template::{Files, Key, Kind, Template};
 use uuid::Uuid;
 
 use crate::{
@@ -100,7 +100,7 @@ impl Starting<'_> {
         let name = self.template_name(placed)?;
         self.progress(&name, "booting a machine to keep as a template");
         let disk_gib = placed.1.disk_gib;
-        self.freeze(&id, staging.path(), placed, |base, disk| make_overlay(base, disk, disk_gib))?;
+        self.freeze(&id, &staging.files(), placed, |base, disk| make_overlay(base, disk, disk_gib))?;
         let template = store.publish(staging, Kind::Node, &name, watch.seconds())?;
         self.made(&template, templates, keep, watch)?;
         Ok(template)
@@ -173,25 +173,22 @@ impl Starting<'_> {
         self.sink.emit(EventKind::Progress { subject: subject.to_owned(), message: message.to_owned() });
     }
 
-    /// Boots a machine like the node, without identity, and leaves what it is when it is quiet in `folder`. Its disk is made
+    /// Boots a machine like the node, without identity, and leaves what it is when it is quiet in `files`. Its disk is made
     /// first, of the image's.
     pub(crate) fn freeze(
         &self,
         id: &str,
-        folder: &Path,
+        files: &Files,
         (cluster, node): Placed<'_>,
         make_disk: impl FnOnce(&Path, &Path) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let nobody = NodePlan { domain: format!("template-{id}"), ..nobody(node) };
-        let image = self.start.image(node)?;
-        let memory = folder.join("memory");
-        let machine = Machine {
-            folder: folder.display().to_string(),
-            ..self.machine(node, render::Start::Template { memory: memory.display().to_string() })?
-        };
-        make_disk(&image.disk(), &folder.join(&nobody.disk))?;
-        let xml = render::domain(&nobody, &machine, &self.mark(&cluster.name))?;
-        self.record(&nobody.domain, &xml)?;
+        let folder = files.folder();
+        let disk = files.disk();
+        let name = disk.file_name().unwrap_or_default().to_string_lossy();
+        let nobody = NodePlan { domain: format!("template-{id}"), disk: name.into_owned(), ..nobody(node) };
+        make_disk(&self.start.image(node)?.disk(), &disk)?;
+        let start = render::Start::Template { memory: files.memory().display().to_string() };
+        let xml = self.domain((cluster, &nobody), folder, start)?;
 
         let (hypervisor, domain) = (&self.session.hypervisor, &nobody.domain);
         // What an interrupted start left of it.
@@ -204,7 +201,7 @@ impl Starting<'_> {
             .wait(&nobody, &ready, &console, Stopwatch::start(), &|| ready::is_quiet(&ready))
             .and_then(|()| {
                 hypervisor.suspend_domain(domain)?;
-                Ok(hypervisor.save_devices(domain, &folder.join("state"))?)
+                Ok(hypervisor.save_devices(domain, &files.state())?)
             });
         hypervisor.destroy_domain(domain)?;
         frozen?;
@@ -221,7 +218,6 @@ fn nobody(node: &NodePlan) -> NodePlan {
         name: "template".to_owned(),
         label: "template".to_owned(),
         uuid: Uuid::new_v5(&node.uuid, b"template"),
-        disk: "disk.qcow2".to_owned(),
         console: "console.log".to_owned(),
         ready: "ready.jsonl".to_owned(),
         ..node.clone()

@@ -3,9 +3,15 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Write},
+    ops::Range,
     os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
     path::{Path, PathBuf},
     time::Duration,
+};
+
+use nix::{
+    errno::Errno,
+    unistd::{Whence, lseek},
 };
 
 use crate::{cancel::Cancel, clock};
@@ -69,6 +75,22 @@ pub fn allocated(folder: &Path) -> u64 {
         Err(_) => 0,
     };
     entries.map(size).sum()
+}
+
+/// The first range at or after `at` of a file that is no hole; nothing when there is only a hole left.
+///
+/// # Errors
+/// The file cannot be looked at.
+pub fn next_data(file: &File, at: u64) -> io::Result<Option<Range<u64>>> {
+    let seek = |from: u64, whence| {
+        let from = i64::try_from(from).map_err(|_| Errno::EOVERFLOW)?;
+        lseek(file, from, whence).map(i64::unsigned_abs)
+    };
+    match seek(at, Whence::SeekData) {
+        Err(Errno::ENXIO) => Ok(None),
+        Err(error) => Err(error.into()),
+        Ok(start) => Ok(Some(start..seek(start, Whence::SeekHole)?)),
+    }
 }
 
 /// Makes a folder with its parents; one that exists is fine.

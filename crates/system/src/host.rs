@@ -1,6 +1,11 @@
 //! What the host is: processors, memory, disk, networks, users.
 
-use std::{fs, num::NonZero, path::Path};
+use std::{
+    fs,
+    io::{self, Read},
+    num::NonZero,
+    path::Path,
+};
 
 use ipnet::Ipv4Net;
 use nix::unistd::{Uid, User};
@@ -68,6 +73,16 @@ pub fn mounts_below(folder: &Path) -> Vec<String> {
 /// Changes with every boot of the host; verdicts about the hardware are kept under it.
 pub fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// So many bytes that nobody can guess.
+///
+/// # Errors
+/// The kernel's device is not there.
+pub fn random(count: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; count];
+    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The processor's model, as the kernel names it; empty where it does not.

@@ -9,10 +9,7 @@ use std::{
     path::Path,
 };
 
-use nix::{
-    errno::Errno,
-    unistd::{Whence, lseek},
-};
+use crate::file::next_data;
 
 /// The kernel's page, on every machine that ai-how runs on.
 const PAGE: u64 = 4096;
@@ -85,10 +82,10 @@ impl Base {
     /// The end of the hole of the file that the page at this address is in, as an address; nothing when it is in none.
     fn hole(&self, at: u64) -> Option<u64> {
         let Self::File { file, address, offset } = self else { return None };
-        let place = i64::try_from(at - address + offset).ok()?;
-        match lseek(file, place, Whence::SeekData) {
-            Ok(data) if data > place => Some(at + (data - place).unsigned_abs()),
-            Err(Errno::ENXIO) => Some(u64::MAX),
+        let place = at - address + offset;
+        match next_data(file, place) {
+            Ok(Some(data)) if data.start > place => Some(at + data.start - place),
+            Ok(None) => Some(u64::MAX),
             _ => None,
         }
     }

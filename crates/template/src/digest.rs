@@ -1,13 +1,9 @@
 //! The hash of a file that may be mostly holes. Only data is read, and a range of zeros counts the same whether the
 //! file system stores it or not, so a copy made with or without holes has the same hash.
 
-use std::{fs::File, io, ops::Range, os::unix::fs::FileExt, path::Path};
+use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 
 use blake3::Hasher;
-use nix::{
-    errno::Errno,
-    unistd::{Whence, lseek},
-};
 use system::file;
 
 /// The unit that is left out when it is zero.
@@ -24,24 +20,24 @@ static ZEROS: [u8; BLOCK] = [0; BLOCK];
 /// # Errors
 /// The file cannot be read, or got shorter meanwhile.
 pub(crate) fn digest(path: &Path) -> Result<String, file::Error> {
-    File::open(path).and_then(|file| sum(&file)).map_err(file::Error::new("read", path))
+    File::open(path).and_then(|content| sum(&content)).map_err(file::Error::new("read", path))
 }
 
-fn sum(file: &File) -> io::Result<String> {
-    let length = file.metadata()?.len();
+fn sum(content: &File) -> io::Result<String> {
+    let length = content.metadata()?.len();
     let mut whole = Hasher::new();
     whole.update(&length.to_le_bytes());
     let mut buffer = vec![0; BUFFER];
     let mut at = 0;
     while at < length {
-        let Some(data) = next_data(file, at)? else { break };
+        let Some(data) = file::next_data(content, at)? else { break };
         // Data starts and ends with pages of the file system; blocks are read whole, and none twice.
         at = at.max(data.start / BLOCK as u64 * BLOCK as u64);
         let end = data.end.next_multiple_of(BLOCK as u64).min(length);
         while at < end {
             let part = usize::try_from(end - at).unwrap_or(BUFFER).min(BUFFER);
             let part = &mut buffer[..part];
-            file.read_exact_at(part, at)?;
+            content.read_exact_at(part, at)?;
             for block in part.chunks(BLOCK) {
                 if block != &ZEROS[..block.len()] {
                     whole.update(&(at / BLOCK as u64).to_le_bytes());
@@ -52,20 +48,6 @@ fn sum(file: &File) -> io::Result<String> {
         }
     }
     Ok(whole.finalize().to_hex().to_string())
-}
-
-/// The first range at or after `at` that is not a hole.
-fn next_data(file: &File, at: u64) -> io::Result<Option<Range<u64>>> {
-    let seek = |from: u64, whence| {
-        let from = i64::try_from(from).map_err(|_| Errno::EOVERFLOW)?;
-        lseek(file, from, whence).map(i64::unsigned_abs)
-    };
-    match seek(at, Whence::SeekData) {
-        // Nothing but a hole is left.
-        Err(Errno::ENXIO) => Ok(None),
-        Err(error) => Err(error.into()),
-        Ok(start) => Ok(Some(start..seek(start, Whence::SeekHole)?)),
-    }
 }
 
 #[cfg(test)]
@@ -133,30 +115,5 @@ mod tests {
     fn a_file_that_is_not_there_is_named() {
         let error = digest(Path::new("/nowhere/memory")).unwrap_err();
         assert_eq!(error.to_string(), "cannot read /nowhere/memory");
-    }
-
-    /// `cargo test --release -p ai-how-template -- --ignored --nocapture speed`
-    #[test]
-    #[ignore = "measures"]
-    fn speed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("memory");
-        let file = File::create(&path).unwrap();
-        file.set_len(768 * MIB).unwrap();
-        // 200 MiB in runs as a guest leaves them, of bytes that are neither zero nor alike.
-        let mut state = 1_u64;
-        for run in 0..200 {
-            let mut bytes = Vec::with_capacity(1 << 20);
-            while bytes.len() < 1 << 20 {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                bytes.extend_from_slice(&state.to_le_bytes());
-            }
-            file.write_all_at(&bytes, run * 3 * MIB + 8192).unwrap();
-        }
-        for _ in 0..10 {
-            let watch = system::clock::Stopwatch::start();
-            let digest = digest(&path).unwrap();
-            println!("{:6.1} ms  {digest}", watch.seconds() * 1000.0);
-        }
     }
 }

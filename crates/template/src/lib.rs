@@ -14,6 +14,7 @@
 
 mod digest;
 mod error;
+mod files;
 mod key;
 mod store;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod store_tests;
 mod template;
 
 pub use error::Error;
+pub use files::Files;
 pub use key::{FORMAT, Key};
 pub use store::{Staging, Store};
 pub use template::{Kind, Manifest, Template};

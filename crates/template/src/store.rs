@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs, io,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -15,9 +15,7 @@ use system::{
 };
 
 use crate::{
-    Error, FORMAT, Key, Kind, Manifest, Template,
-    digest::digest,
-    template::{DISK, FILES, MANIFEST, MEMORY, STATE},
+    Error, FORMAT, Files, Key, Kind, Manifest, Template, digest::digest, files::ALL, template::MANIFEST,
 };
 
 /// How the name of a folder ends in which a template is made.
@@ -45,19 +43,9 @@ impl Staging {
         &self.folder
     }
 
-    /// Where the guest's memory is to be written.
-    pub fn memory(&self) -> PathBuf {
-        self.folder.join(MEMORY)
-    }
-
-    /// Where the state of devices and processors is to be written.
-    pub fn state(&self) -> PathBuf {
-        self.folder.join(STATE)
-    }
-
-    /// Where the overlay over the image's disk is to be, qcow2.
-    pub fn disk(&self) -> PathBuf {
-        self.folder.join(DISK)
+    /// Where its files are to be written.
+    pub fn files(&self) -> Files {
+        Files::of(&self.folder)
     }
 }
 
@@ -132,7 +120,7 @@ impl Store {
             key: staging.key.clone(),
             files: seal(&staging.folder)?,
         };
-        if let Some(missing) = FILES.iter().find(|name| !manifest.files.contains_key(**name)) {
+        if let Some(missing) = ALL.iter().find(|name| !manifest.files.contains_key(**name)) {
             return Err(incomplete(&staging.folder, missing, "is not there"));
         }
         // A record that is staged is not the template's.
@@ -280,8 +268,7 @@ fn seal(folder: &Path) -> Result<BTreeMap<String, String>, Error> {
         if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
             return Err(incomplete(folder, &name, "is no file"));
         }
-        let read_only = fs::Permissions::from_mode(0o444);
-        fs::set_permissions(&path, read_only).map_err(file::Error::new("set the mode of", &path))?;
+        file::protect(&path)?;
         files.insert(name, digest(&path)?);
     }
     Ok(files)

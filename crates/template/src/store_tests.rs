@@ -31,11 +31,11 @@ fn key(cpus: u32) -> Key {
 /// Stages what a frozen machine leaves: mostly holes, two MiB of memory.
 fn stage(store: &Store, cpus: u32) -> Staging {
     let staging = store.staging(key(cpus)).unwrap();
-    let memory = File::create(staging.memory()).unwrap();
+    let memory = File::create(staging.files().memory()).unwrap();
     memory.set_len(64 * MIB as u64).unwrap();
     memory.write_all_at(&vec![7; 2 * MIB], 20 * MIB as u64).unwrap();
-    fs::write(staging.state(), b"devices").unwrap();
-    fs::write(staging.disk(), b"overlay").unwrap();
+    fs::write(staging.files().state(), b"devices").unwrap();
+    fs::write(staging.files().disk(), b"overlay").unwrap();
     staging
 }
 
@@ -89,7 +89,7 @@ fn what_is_published_is_found() {
     found.check().unwrap();
     // Two MiB of the 64 are data, and the small files take a block each.
     assert_eq!(found.size_mib(), 3);
-    for path in [found.memory(), found.state(), found.disk()] {
+    for path in [found.files().memory(), found.files().state(), found.files().disk()] {
         assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o444);
     }
     assert_eq!(fs::metadata(store.folder()).unwrap().permissions().mode() & 0o777, 0o700);
@@ -143,8 +143,8 @@ fn what_is_no_file_is_refused() {
     let elsewhere = cache.path().join("elsewhere");
     fs::write(&elsewhere, "state").unwrap();
     let staging = stage(&store, 1);
-    fs::remove_file(staging.state()).unwrap();
-    std::os::unix::fs::symlink(&elsewhere, staging.state()).unwrap();
+    fs::remove_file(staging.files().state()).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, staging.files().state()).unwrap();
     let error = store.publish(staging, Kind::Node, "n", 1.0).unwrap_err();
     assert!(error.to_string().contains("state is no file"), "{error}");
     assert!(elsewhere.exists());
@@ -177,17 +177,17 @@ fn a_file_that_is_cut_or_gone_is_noticed() {
     let (_cache, store) = store();
     let template = publish(&store, 1);
     // What is cut off is a hole: only the length tells.
-    writable(&template.memory());
-    let memory = File::options().write(true).open(template.memory()).unwrap();
+    writable(&template.files().memory());
+    let memory = File::options().write(true).open(template.files().memory()).unwrap();
     memory.set_len(63 * MIB as u64).unwrap();
     let error = template.check().unwrap_err();
-    assert!(matches!(&error, Error::Damaged { path, .. } if *path == template.memory()), "{error}");
+    assert!(matches!(&error, Error::Damaged { path, .. } if *path == template.files().memory()), "{error}");
     memory.set_len(64 * MIB as u64).unwrap();
     template.check().unwrap();
 
-    fs::remove_file(template.disk()).unwrap();
+    fs::remove_file(template.files().disk()).unwrap();
     let error = template.check().unwrap_err();
-    assert!(matches!(&error, Error::Missing { path, .. } if *path == template.disk()), "{error}");
+    assert!(matches!(&error, Error::Missing { path, .. } if *path == template.files().disk()), "{error}");
     assert!(error.to_string().contains("disk.qcow2 is gone"), "{error}");
 }
 
@@ -286,7 +286,7 @@ fn room_is_made_by_the_oldest_until_it_fits() {
 fn removing_twice_is_fine() {
     let (_cache, store) = store();
     let template = publish(&store, 1);
-    let memory = File::open(template.memory()).unwrap();
+    let memory = File::open(template.files().memory()).unwrap();
     store.remove(&template).unwrap();
     store.remove(&template).unwrap();
     assert!(entries(&store).is_empty());

@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -13,22 +12,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use system::{clock, file};
 
-use crate::{Error, FORMAT, Key, digest::digest};
-
-/// The guest's memory, as copies map it.
-pub(crate) const MEMORY: &str = "memory";
-
-/// The state of the guest's devices and processors.
-pub(crate) const STATE: &str = "state";
-
-/// What the machine wrote to its disk before it was frozen, over the image's.
-pub(crate) const DISK: &str = "disk.qcow2";
+use crate::{Error, FORMAT, Files, Key, digest::digest, files::ALL};
 
 /// The record. A folder without it is no template.
 pub(crate) const MANIFEST: &str = "template.json";
-
-/// Without one of these there is nothing to resume.
-pub(crate) const FILES: [&str; 3] = [MEMORY, STATE, DISK];
 
 /// What a copy of the template is when it is resumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,31 +66,18 @@ impl Template {
         let named = folder.file_name().is_some_and(|name| *name == *manifest.id);
         // A key that does not give its id would let a machine resume that does not fit.
         let whole =
-            manifest.key.id() == manifest.id && FILES.iter().all(|name| manifest.files.contains_key(*name));
+            manifest.key.id() == manifest.id && ALL.iter().all(|name| manifest.files.contains_key(*name));
         (manifest.format == FORMAT && named && whole).then(|| Self { folder: folder.to_owned(), manifest })
     }
 
-    /// The guest's memory. A sparse file that copies map privately.
-    pub fn memory(&self) -> PathBuf {
-        self.folder.join(MEMORY)
-    }
-
-    /// The state of devices and processors.
-    pub fn state(&self) -> PathBuf {
-        self.folder.join(STATE)
-    }
-
-    /// The overlay over the image's disk, qcow2. Copies write to a copy of it.
-    pub fn disk(&self) -> PathBuf {
-        self.folder.join(DISK)
+    /// Its files.
+    pub fn files(&self) -> Files {
+        Files::of(&self.folder)
     }
 
     /// What the template takes on the disk, MiB, rounded up. Holes in the memory take nothing.
     pub fn size_mib(&self) -> u64 {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        // stat(2) counts in units of 512 bytes, whatever the file system's are.
-        let bytes: u64 = entries.filter_map(|entry| Some(entry.metadata().ok()?.blocks() * 512)).sum();
-        bytes.div_ceil(1024 * 1024)
+        file::allocated(&self.folder).div_ceil(1024 * 1024)
     }
 
     /// Reads all files again and compares them with what was written when the template was made.

@@ -9,7 +9,7 @@ use lab::accelerator;
 use plan::Plan;
 use system::cancel::Cancel;
 
-use super::snapshot;
+use super::{fork, snapshot};
 use crate::{
     bring_up::{BringUp, deploy_failure},
     cli::{Cluster, Format, Lab},
@@ -32,7 +32,7 @@ pub(crate) fn run(command: Cluster, settings: &Settings, cancel: &Cancel) -> Res
                 None => vec![name],
                 Some(count) => (1..=count).map(|number| format!("{name}{number}")).collect(),
             };
-            snapshot::fork(&names, &lab, format, settings, cancel)
+            fork::run(&names, &lab, format, settings, cancel)
         }
         Cluster::Snapshot(command) => snapshot::run(command, settings, cancel),
         Cluster::Destroy { lab } => destroy(&lab, settings, cancel),
@@ -122,7 +122,7 @@ pub(crate) fn status(lab: &Lab, format: Format, settings: &Settings, cancel: &Ca
         Format::Json => output::data(format_args!("{:#}\n", json(&plan, &site, &nodes)?))?,
         Format::Text => {
             output::data(format_args!("lab {}\n", site.folder.id()))?;
-            for fork in engine::forks(&site) {
+            for fork in site.folder.forks() {
                 output::data(format_args!("  fork {fork}\n"))?;
             }
             let width = nodes.iter().map(|node| node.node.len()).max().unwrap_or(0);
@@ -160,7 +160,7 @@ fn json(plan: &Plan, site: &Site, nodes: &[NodeStatus]) -> Result<serde_json::Va
         "folder": site.folder.path().display().to_string(),
         "plan": plan.id,
         "started_plan": running,
-        "forks": engine::forks(site),
+        "forks": site.folder.forks(),
         "nodes": nodes,
     }))
 }
@@ -191,7 +191,7 @@ fn stop(lab: &Lab, format: Format, settings: &Settings, cancel: &Cancel) -> Resu
 pub(crate) fn destroy(lab: &Lab, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
     let (_, site) = document::site(lab, settings)?;
     let _lock = lock(&site)?;
-    let forks = engine::forks(&site);
+    let forks = site.folder.forks();
     site.destroy(cancel)?;
     output::words(format_args!("nothing is left of the lab {}\n", site.folder.id()));
     if !forks.is_empty() {

@@ -2,6 +2,7 @@
 
 pub(crate) mod cluster;
 pub(crate) mod doctor;
+pub(crate) mod fork;
 pub(crate) mod image;
 pub(crate) mod node;
 pub(crate) mod plan;

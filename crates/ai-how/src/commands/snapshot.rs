@@ -1,10 +1,9 @@
-//! `ai-how cluster snapshot`: create, list, revert, rm; and `ai-how cluster fork`.
+//! `ai-how cluster snapshot`: create, list, revert, rm.
 
 use std::collections::BTreeMap;
 
 use engine::{Session, Start};
 use events::{EventKind, Phase};
-use lab::accelerator;
 use serde_json::json;
 use system::{cancel::Cancel, clock::Stopwatch};
 
@@ -15,6 +14,7 @@ use crate::{
     failure::Failure,
     output,
     run::{About, Run},
+    running::Running,
     settings::Settings,
 };
 
@@ -40,71 +40,38 @@ pub(crate) fn run(command: Snapshot, settings: &Settings, cancel: &Cancel) -> Re
     }
 }
 
-/// Starts forks of the lab that runs, and leaves them running.
-pub(crate) fn fork(
-    names: &[String],
-    lab: &Lab,
-    format: Format,
-    settings: &Settings,
-    cancel: &Cancel,
-) -> Result<u8, Failure> {
-    let work = Work { verb: "fork", lab, format, settings, cancel };
-    work.on_running(|session, start, run| {
-        for mut fork in session.fork(names, start, run.sink(), cancel)? {
-            fork.keep()?;
-        }
-        Ok(format!(
-            "{} of the lab",
-            if names.len() == 1 { "one fork".to_owned() } else { format!("{} forks", names.len()) }
-        ))
-    })
-}
-
 /// A command on the lab that runs, which goes on running.
-struct Work<'a> {
-    verb: &'a str,
-    lab: &'a Lab,
-    format: Format,
-    settings: &'a Settings,
-    cancel: &'a Cancel,
+pub(crate) struct Work<'a> {
+    pub(crate) verb: &'a str,
+    pub(crate) lab: &'a Lab,
+    pub(crate) format: Format,
+    pub(crate) settings: &'a Settings,
+    pub(crate) cancel: &'a Cancel,
 }
 
 impl Work<'_> {
-    fn on_running(
+    /// Does it as a run of its own, and tells how long it took.
+    pub(crate) fn on_running(
         &self,
         work: impl FnOnce(&Session, &Start<'_>, &Run) -> Result<String, Failure>,
     ) -> Result<u8, Failure> {
-        let (_, site) = document::site(self.lab, self.settings)?;
-        let absent = || engine::Error::NotRunning { lab: site.folder.id() };
-        // The lock makes the lab's folder, and a lab that was never started has none.
-        if !site.folder.path().exists() {
-            return Err(absent().into());
-        }
-        let _lock = cluster::lock(&site)?;
-        let session = site.find(self.cancel)?.ok_or_else(absent)?;
-        let plan = site.plan()?.ok_or_else(absent)?;
-        let verdict = accelerator::probe(&self.settings.cache, self.cancel)?;
-        let about = About {
-            verb: self.verb,
-            plan: &plan,
-            file: &self.lab.file,
-            verdict: &verdict,
-            format: self.format,
-        };
+        let lab = Running::find(self.lab, self.settings, self.cancel)?;
+        let Running { site, session, plan, verdict, .. } = &lab;
+        let about = About { verb: self.verb, plan, file: &self.lab.file, verdict, format: self.format };
         let run = Run::start(&about, self.settings, site.folder.path())?;
         let result = (|| {
-            let images = cluster::images(&plan, &run, self.settings, self.cancel)?;
+            let images = cluster::images(plan, &run, self.settings, self.cancel)?;
             let start = Start {
-                plan: &plan,
+                plan,
                 images: &images,
-                verdict: &verdict,
+                verdict,
                 templates: None,
                 deployed: &BTreeMap::new(),
                 record: None,
             };
             run.phase(Phase::Boot, || {
                 let watch = Stopwatch::start();
-                let message = work(&session, &start, &run)?;
+                let message = work(session, &start, &run)?;
                 let message = format!("{message}, in {:.2} s", watch.seconds());
                 run.sink().emit(EventKind::Notice { level: events::Level::Info, message });
                 Ok(())

@@ -24,6 +24,7 @@ use crate::{
     failure::Failure,
     measure, output,
     run::{About, Run},
+    running::Running,
     settings::Settings,
 };
 
@@ -139,19 +140,10 @@ impl Command<'_> {
         verb: &str,
         work: impl FnOnce(&Work<'_>) -> Result<(), Failure>,
     ) -> Result<u8, Failure> {
-        let (_, site) = document::site(self.lab, self.settings)?;
-        let absent = || engine::Error::NotRunning { lab: site.folder.id() };
-        // The lock makes the lab's folder, and a lab that was never started has none.
-        if !site.folder.path().exists() {
-            return Err(absent().into());
-        }
-        let _lock = cluster::lock(&site)?;
-        let session = site.find(self.cancel)?.ok_or_else(absent)?;
-        let plan = site.plan()?.ok_or_else(absent)?;
-        let verdict = accelerator::probe(&self.settings.cache, self.cancel)?;
-        let run = self.start_run(verb, &plan, &site, &verdict)?;
-        let result =
-            work(&Work { session: &session, plan: &plan, verdict: &verdict, run: &run, cancel: self.cancel });
+        let lab = Running::find(self.lab, self.settings, self.cancel)?;
+        let Running { site, session, plan, verdict, .. } = &lab;
+        let run = self.start_run(verb, plan, site, verdict)?;
+        let result = work(&Work { session, plan, verdict, run: &run, cancel: self.cancel });
         run.finish(result)
     }
 

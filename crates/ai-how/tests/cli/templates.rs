@@ -48,11 +48,11 @@ fn key(image: &str, cpus: u32) -> Key {
 fn add_template(home: &Home, image: &str, cpus: u32) -> Template {
     let store = store(home);
     let staging = store.staging(key(image, cpus)).unwrap();
-    let memory = File::create(staging.memory()).unwrap();
+    let memory = File::create(staging.files().memory()).unwrap();
     memory.set_len(256 << 20).unwrap();
     memory.write_all_at(b"memory", 8192).unwrap();
-    fs::write(staging.state(), "state").unwrap();
-    fs::write(staging.disk(), "disk").unwrap();
+    fs::write(staging.files().state(), "state").unwrap();
+    fs::write(staging.files().disk(), "disk").unwrap();
     let template = store.publish(staging, Kind::Node, &format!("debian-13 {cpus} CPU"), 1.0).unwrap();
     let day = Duration::from_secs(24 * 60 * 60);
     File::open(template.folder.join("template.json"))
@@ -153,7 +153,7 @@ fn programs_tell_templates_from_images() {
 #[test]
 fn a_template_is_removed_by_its_id() {
     let (home, templates) = furnished();
-    let mut memory = File::open(templates[1].memory()).unwrap();
+    let mut memory = File::open(templates[1].files().memory()).unwrap();
     let out = home.run(["image", "rm", &templates[1].manifest.id]).succeeds();
     assert_eq!(out, removed(&[&templates[1]]));
     assert_eq!(left(&home), ["1", "3", "4"]);
