@@ -125,6 +125,22 @@ impl Bench {
 }
 
 #[test]
+fn nodes_of_a_shape_have_one_template() {
+    let (bench, mut plan) = (Bench::new(), plan());
+    let keys = |plan: &Plan| {
+        bench.with(plan, |_, start| {
+            plan.nodes().map(|(_, node)| start.key(node).unwrap().id()).collect::<Vec<_>>()
+        })
+    };
+    let same = keys(&plan);
+    assert_eq!(same[0], same[1], "a node's name, disk or address is in the key");
+    plan.clusters[0].nodes[1].cpus = 2;
+    let other = keys(&plan);
+    assert_eq!(same[0], other[0]);
+    assert_ne!(other[0], other[1]);
+}
+
+#[test]
 fn a_start_that_failed_at_any_call_is_completed_by_the_next_one() {
     let plan = plan();
     let mut call = 0;

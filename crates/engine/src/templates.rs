@@ -183,10 +183,8 @@ impl Starting<'_> {
         make_disk: impl FnOnce(&Path, &Path) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let folder = files.folder();
-        let disk = files.disk();
-        let name = disk.file_name().unwrap_or_default().to_string_lossy();
-        let nobody = NodePlan { domain: format!("template-{id}"), disk: name.into_owned(), ..nobody(node) };
-        make_disk(&self.start.image(node)?.disk(), &disk)?;
+        let nobody = NodePlan { domain: format!("template-{id}"), ..nobody(node) };
+        make_disk(&self.start.image(node)?.disk(), &files.disk())?;
         let start = render::Start::Template { memory: files.memory().display().to_string() };
         let xml = self.domain((cluster, &nobody), folder, start)?;
 
@@ -217,6 +215,7 @@ fn nobody(node: &NodePlan) -> NodePlan {
     NodePlan {
         name: "template".to_owned(),
         label: "template".to_owned(),
+        disk: Files::of("").disk().display().to_string(),
         uuid: Uuid::new_v5(&node.uuid, b"template"),
         console: "console.log".to_owned(),
         ready: "ready.jsonl".to_owned(),
