@@ -120,12 +120,23 @@ impl Run {
 
     /// Keeps what the lab's own folder holds: it may be gone when the run is over.
     pub(crate) fn collect(&self) {
-        let lab = &self.lab;
+        self.keep_consoles(&self.lab, "");
+        self.copy(["libvirtd.log", "keeper.log"].map(|name| (self.lab.join(name), self.folder.join(name))));
+    }
+
+    /// Keeps the consoles of a lab, or of one of its forks, under names that tell them apart.
+    pub(crate) fn keep_consoles(&self, lab: &Path, fork: &str) {
         let consoles = fs::read_dir(lab.join("consoles")).into_iter().flatten().flatten();
-        let copies =
-            consoles.map(|entry| (entry.path(), self.folder.join("consoles").join(entry.file_name())));
-        let logs = ["libvirtd.log", "keeper.log"].map(|name| (lab.join(name), self.folder.join(name)));
-        for (from, to) in copies.chain(logs) {
+        self.copy(consoles.map(|entry| {
+            let from = entry.path();
+            let stem = from.file_stem().unwrap_or_default().to_string_lossy();
+            let name = if fork.is_empty() { format!("{stem}.log") } else { format!("{stem}@{fork}.log") };
+            (entry.path(), self.folder.join("consoles").join(name))
+        }));
+    }
+
+    fn copy(&self, files: impl IntoIterator<Item = (PathBuf, PathBuf)>) {
+        for (from, to) in files {
             if !from.exists() {
                 continue;
             }

@@ -115,6 +115,9 @@ pub enum EventKind {
         check: String,
         /// The node's host name.
         node: String,
+        /// The fork that the node is of; empty when it is the lab's own.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        fork: String,
     },
     /// A check is over on a node.
     CheckFinished {
@@ -124,6 +127,9 @@ pub enum EventKind {
         check: String,
         /// The node's host name.
         node: String,
+        /// The fork that the node is of; empty when it is the lab's own.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        fork: String,
         /// How it went.
         outcome: Outcome,
         /// How long it took.

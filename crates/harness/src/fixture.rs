@@ -20,6 +20,8 @@ use uuid::Uuid;
 
 use crate::{
     Suites,
+    forks::{self, Fork, Forks},
+    run::Target,
     shell::{Error, Shell},
 };
 
@@ -163,5 +165,68 @@ impl Shell for Here {
             Err(process::Error::Cancelled { .. }) => Err(Error::Cancelled),
             Err(error) => panic!("{error}"),
         }
+    }
+}
+
+/// These clusters, which cannot be forked.
+pub(crate) fn target<'a>(clusters: &'a [ClusterPlan], shell: &'a Here) -> Target<'a> {
+    Target { clusters, shell, forks: None, fork: "" }
+}
+
+/// Forks that are this host too, each with the variable `FLAG` for a file of its own.
+pub(crate) struct Copies {
+    folder: tempfile::TempDir,
+    /// How many may be made in all.
+    pub(crate) most: usize,
+    /// How many were made.
+    pub(crate) made: AtomicUsize,
+    /// How many are there at the moment.
+    pub(crate) there: AtomicUsize,
+}
+
+pub(crate) struct OneCopy<'a>(String, Here, &'a Copies);
+
+impl Copies {
+    pub(crate) fn new(most: usize) -> Self {
+        let (made, there) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { folder: tempfile::tempdir().unwrap(), most, made, there }
+    }
+}
+
+impl Forks for Copies {
+    fn room(&self) -> usize {
+        2
+    }
+
+    fn fork(&self, count: usize) -> Result<Vec<Box<dyn Fork + '_>>, forks::Error> {
+        let one = |_| {
+            let number = self.made.fetch_add(1, Ordering::SeqCst) + 1;
+            if number > self.most {
+                return Err(forks::Error::Impossible { reason: "no room".to_owned() });
+            }
+            self.there.fetch_add(1, Ordering::SeqCst);
+            let before = format!("FLAG={}/{number}", self.folder.path().display());
+            let shell = Here { before, ..Here::default() };
+            Ok(Box::new(OneCopy(format!("copy-{number}"), shell, self)) as Box<dyn Fork>)
+        };
+        (0..count).map(one).collect()
+    }
+}
+
+impl Shell for OneCopy<'_> {
+    fn run(&self, node: &str, script: &str, deadline: Duration, cancel: &Cancel) -> Result<Output, Error> {
+        self.1.run(node, script, deadline, cancel)
+    }
+}
+
+impl Fork for OneCopy<'_> {
+    fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for OneCopy<'_> {
+    fn drop(&mut self) {
+        self.2.there.fetch_sub(1, Ordering::SeqCst);
     }
 }

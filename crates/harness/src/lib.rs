@@ -8,8 +8,10 @@
 //!
 //! A check is a shell snippet and what is expected of it. The snippets for one node and suite travel in one session
 //! (`batch`), because a session costs a slow guest more than a check does; each runs in a shell of its own, with its own
-//! time limit and its own output. Whoever has nodes implements [`shell::Shell`]; this room knows no SSH.
+//! time limit and its own output. Whoever has nodes implements [`shell::Shell`], and whoever can copy them
+//! [`forks::Forks`], for checks and sabotages that leave a cluster broken; this room knows no SSH and no machines.
 
+pub mod forks;
 pub mod list;
 pub mod load;
 pub mod run;

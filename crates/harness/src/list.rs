@@ -35,6 +35,8 @@ pub struct ListedCheck {
     pub description: String,
     /// The nodes it runs on.
     pub on: Place,
+    /// Whether it leaves a cluster broken, and so runs on a fork.
+    pub destructive: bool,
     /// How many ways to break a cluster are known to turn it red.
     pub sabotages: usize,
 }
@@ -53,6 +55,7 @@ impl Suites {
                     name: check.name.clone(),
                     description: check.description.clone(),
                     on: check.on,
+                    destructive: check.destructive,
                     sabotages: suite.sabotages.iter().filter(|sabotage| sabotage.check == check.name).count(),
                 })
                 .collect(),
@@ -69,7 +72,9 @@ impl fmt::Display for Listing {
         for suite in &self.suites {
             writeln!(f, "{} ({} checks): {}", suite.name, suite.checks.len(), suite.description)?;
             for check in &suite.checks {
-                writeln!(f, "  {:name$}  {:on$}  {}", check.name, check.on.name(), check.description)?;
+                let ruins = if check.destructive { " (on a fork)" } else { "" };
+                let (place, description) = (check.on.name(), &check.description);
+                writeln!(f, "  {:name$}  {place:on$}  {description}{ruins}", check.name)?;
             }
         }
         Ok(())

@@ -28,7 +28,8 @@ const KINDS: [&str; 2] = ["slurm", "kubernetes"];
 const CAPABILITIES: [&str; 3] = ["two-nodes", "two-computes", "time-limited-partition"];
 
 /// The order in which suites run, the ground before what stands on it; others come after these, by name.
-const ORDER: [&str; 4] = ["basic-infrastructure", "slurm-controller", "slurm-compute", "slurm-jobs"];
+const ORDER: [&str; 5] =
+    ["basic-infrastructure", "slurm-controller", "slurm-compute", "slurm-jobs", "slurm-recovery"];
 
 /// Suites, in the order in which they run.
 #[derive(Debug, Clone)]
@@ -164,6 +165,8 @@ struct CheckFile {
     #[serde(default)]
     alone: Option<bool>,
     #[serde(default)]
+    destructive: bool,
+    #[serde(default)]
     needs: Vec<Spanned<String>>,
     run: Spanned<String>,
     #[serde(default)]
@@ -202,7 +205,7 @@ struct SabotageEntry {
     on: Place,
     #[serde(rename = "break")]
     break_it: String,
-    mend: String,
+    mend: Option<String>,
     settle: Option<String>,
 }
 
@@ -287,13 +290,16 @@ impl Reader<'_> {
             self.complain(file.run.referenced, "there is nothing to run");
         }
         let alone = file.alone.unwrap_or(suite_alone);
-        let needs = file.needs.iter().filter_map(|need| self.need(need, alone, file.on, earlier)).collect();
+        let destructive = file.destructive;
+        let same = |other: &Check| other.on == file.on && (other.alone == alone || destructive);
+        let needs = file.needs.iter().filter_map(|need| self.need(need, same, earlier)).collect();
         Check {
             name: file.name.value,
             description: file.description,
             on: file.on,
             timeout,
             alone,
+            destructive,
             needs,
             run: file.run.value,
             expect: Expect {
@@ -304,7 +310,13 @@ impl Reader<'_> {
         }
     }
 
-    fn need(&mut self, need: &Spanned<String>, alone: bool, on: Place, earlier: &[Check]) -> Option<Need> {
+    /// `same` tells whether an earlier check's result is known before this one's.
+    fn need(
+        &mut self,
+        need: &Spanned<String>,
+        same: impl Fn(&Check) -> bool,
+        earlier: &[Check],
+    ) -> Option<Need> {
         match need.value.as_str() {
             "two-nodes" => return Some(Need::TwoNodes),
             "two-computes" => return Some(Need::TwoComputes),
@@ -319,10 +331,11 @@ impl Reader<'_> {
             self.complain(need.referenced, message);
             return None;
         };
-        // Only then its result is known, for the same node, before this check is judged.
-        if check.alone != alone || check.on != on {
-            let message =
-                format!("`{}` must run on the same nodes as this check, and be alone if it is", need.value);
+        if !same(check) || check.destructive {
+            let message = format!(
+                "`{}` must run on the same nodes as this check, be alone if it is, and not be destructive",
+                need.value
+            );
             self.complain(need.referenced, message);
         }
         Some(Need::Check(need.value.clone()))
@@ -369,6 +382,15 @@ fn sabotages(reader: &mut Reader<'_>, entries: Vec<SabotageEntry>, checks: &[Che
         reader.known("the check", &entry.check, &names);
         if !seen.insert((entry.check.value.clone(), entry.title.clone())) {
             reader.complain(entry.check.referenced, "two sabotages of this check have the same title");
+        }
+        let check = checks.iter().find(|check| check.name == entry.check.value);
+        match (check.is_some_and(|check| check.destructive), &entry.mend) {
+            (false, None) => reader.complain(entry.check.referenced, "there is no `mend`"),
+            (true, Some(_)) => {
+                let message = "a fork on which a destructive check ran is not mended: leave `mend` out";
+                reader.complain(entry.check.referenced, message);
+            }
+            _ => {}
         }
         Sabotage {
             check: entry.check.value,
@@ -481,6 +503,16 @@ checks:
     fn a_sabotage_names_a_check() {
         let said = wrong(GOOD, Some("sabotages:\n  - {check: frist, title: t, on: each, break: a, mend: b}"));
         assert_eq!(said, "2:13: the check `frist` is not known; did you mean `first`?");
+    }
+
+    #[test]
+    fn only_what_is_thrown_away_needs_no_mend() {
+        let plain = "sabotages:\n  - {check: first, title: t, on: each, break: a}";
+        assert_eq!(wrong(GOOD, Some(plain)), "2:13: there is no `mend`");
+        let ruinous = GOOD.replace("    run:", "    destructive: true\n    run:");
+        load(&ruinous, Some(plain)).unwrap();
+        let said = wrong(&ruinous, Some(&plain.replace("break: a", "break: a, mend: b")));
+        assert!(said.contains("leave `mend` out"), "{said}");
     }
 
     #[test]

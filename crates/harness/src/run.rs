@@ -2,7 +2,8 @@
 //!
 //! Work is cut into lanes, and `parallel` threads take lanes. One lane holds the checks that must be alone, one after
 //! the other; it comes first, because such checks wait more than they compute. Each node has a lane for everything else,
-//! one session for each suite. A check never waits for one in another lane.
+//! one session for each suite. A check never waits for one in another lane. Destructive checks come last, each on a fork of
+//! its own.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -22,6 +23,7 @@ use system::{cancel::Cancel, clock::Stopwatch};
 use crate::{
     batch::{self, Done, Step},
     evidence, expect,
+    forks::{self, Forks},
     select::Selection,
     shell::{self, Shell},
     suite::{Check, Need, Suite},
@@ -106,34 +108,67 @@ impl std::fmt::Display for Summary {
     }
 }
 
+/// What is tested.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    /// The clusters, as they should be.
+    pub clusters: &'a [ClusterPlan],
+    /// The way to their nodes.
+    pub shell: &'a dyn Shell,
+    /// Where they are copied, if they can be.
+    pub forks: Option<&'a dyn Forks>,
+    /// The fork that this is; empty when it is none.
+    pub fork: &'a str,
+}
+
+impl std::fmt::Debug for Target<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Target").field("fork", &self.fork).finish_non_exhaustive()
+    }
+}
+
 /// Runs the selected checks on every cluster whose kind their suite is for, one cluster after the other.
 pub fn run(
     selection: &Selection<'_>,
-    clusters: &[ClusterPlan],
-    shell: &dyn Shell,
+    target: Target<'_>,
     sink: &dyn Sink,
     options: Options,
     cancel: &Cancel,
 ) -> Summary {
     let results = Mutex::new(Vec::new());
     let stopped = AtomicBool::new(false);
+    let Target { clusters, shell, forks, fork } = target;
     for cluster in clusters {
-        let work = Work { cluster, shell, sink, options, cancel, results: &results, stopped: &stopped };
-        let lanes = Mutex::new(work.lanes(selection));
-        thread::scope(|scope| {
-            for _ in 0..options.parallel.max(1) {
-                scope.spawn(|| {
-                    while let Some(lane) = take(&lanes) {
-                        work.lane(lane)
-                    }
-                });
-            }
-        });
+        let work = Work { cluster, shell, fork, sink, options, cancel, results: &results, stopped: &stopped };
+        let (lanes, destructive) = work.lanes(selection);
+        threads(options.parallel, lanes, |lane| work.lane(lane));
+        match forks {
+            Some(forks) => threads(forks.room(), destructive, |session| work.on_fork(session, forks)),
+            None => destructive.into_iter().for_each(|session| {
+                let reason = "it is destructive, and this cluster cannot be forked";
+                work.skip_all(&session, reason);
+            }),
+        }
     }
     Summary { results: results.into_inner().unwrap_or_else(PoisonError::into_inner) }
 }
 
-fn take<T>(queue: &Mutex<VecDeque<T>>) -> Option<T> {
+/// Does all the work with so many threads.
+fn threads<T: Send>(count: usize, work: VecDeque<T>, one: impl Fn(T) + Sync) {
+    let count = count.clamp(1, work.len().max(1));
+    let work = Mutex::new(work);
+    thread::scope(|scope| {
+        for _ in 0..count {
+            scope.spawn(|| {
+                while let Some(next) = take(&work) {
+                    one(next);
+                }
+            });
+        }
+    });
+}
+
+pub(crate) fn take<T>(queue: &Mutex<VecDeque<T>>) -> Option<T> {
     queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
 }
 
@@ -145,9 +180,11 @@ struct Session<'a> {
 }
 
 /// One run on one cluster.
+#[derive(Clone, Copy)]
 struct Work<'a> {
     cluster: &'a ClusterPlan,
     shell: &'a dyn Shell,
+    fork: &'a str,
     sink: &'a dyn Sink,
     options: Options,
     cancel: &'a Cancel,
@@ -167,9 +204,11 @@ struct Ended<'a> {
 }
 
 impl<'a> Work<'a> {
-    /// Everything there is to run; what cannot be run here is reported as skipped right away.
-    fn lanes(&self, selection: &Selection<'a>) -> VecDeque<Vec<Session<'a>>> {
+    /// Everything there is to run, and what is destructive of it; what cannot be run here is reported as skipped right
+    /// away.
+    fn lanes(&self, selection: &Selection<'a>) -> (VecDeque<Vec<Session<'a>>>, VecDeque<Session<'a>>) {
         let mut alone = Vec::new();
+        let mut destructive = VecDeque::new();
         let mut lanes: Vec<Vec<Session<'a>>> = self.cluster.nodes.iter().map(|_| Vec::new()).collect();
         for (suite, checks) in &selection.0 {
             if !suite.kinds.contains(&self.cluster.kind) {
@@ -182,14 +221,18 @@ impl<'a> Work<'a> {
             }
             for (node, lane) in self.cluster.nodes.iter().zip(&mut lanes) {
                 let here = checks.iter().copied().filter(|check| self.runs_on(suite, check, node));
-                let (lonely, social): (Vec<_>, Vec<_>) = here.partition(|check| check.alone);
-                alone.extend(lonely.into_iter().map(|check| Session { suite, node, checks: vec![check] }));
+                let one = |check| Session { suite, node, checks: vec![check] };
+                let (ruinous, harmless): (Vec<_>, Vec<_>) = here.partition(|check| check.destructive);
+                destructive.extend(ruinous.into_iter().map(one));
+                let (lonely, social): (Vec<_>, Vec<_>) = harmless.into_iter().partition(|check| check.alone);
+                alone.extend(lonely.into_iter().map(one));
                 if !social.is_empty() {
                     lane.push(Session { suite, node, checks: social });
                 }
             }
         }
-        std::iter::once(alone).chain(lanes).filter(|lane| !lane.is_empty()).collect()
+        let lanes = std::iter::once(alone).chain(lanes).filter(|lane| !lane.is_empty());
+        (lanes.collect(), destructive)
     }
 
     fn runs_on(&self, suite: &Suite, check: &Check, node: &NodePlan) -> bool {
@@ -206,16 +249,11 @@ impl<'a> Work<'a> {
     fn lane(&self, sessions: Vec<Session<'a>>) {
         let mut failed: HashSet<(&str, &str)> = HashSet::new();
         let mut lost: HashMap<&str, shell::Error> = HashMap::new();
-        for Session { suite, node, checks } in sessions {
-            if self.cancel.requested() {
-                checks.iter().for_each(|check| self.interrupted(suite, check, node));
+        for session in sessions {
+            if self.is_over(&session) {
                 continue;
             }
-            if self.stopped.load(Ordering::SeqCst) {
-                let reason = "not run, because another check failed and the run stops at the first failure";
-                checks.iter().for_each(|check| self.skip(suite, check, node, reason.to_owned()));
-                continue;
-            }
+            let Session { suite, node, checks } = session;
             // A check that is alone in its session need not even run when what it needs failed.
             if let [check] = checks[..]
                 && self.needs_failed(suite, check, node, &failed)
@@ -253,6 +291,52 @@ impl<'a> Work<'a> {
                 }
             }
         }
+    }
+
+    /// Runs a destructive check on a fork of its own.
+    fn on_fork(&self, session: Session<'a>, forks: &dyn Forks) {
+        let failed = |result: &&CheckResult| {
+            result.outcome == Outcome::Failed
+                && result.node == session.node.label
+                && result.suite == session.suite.name
+        };
+        let results = self.results.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let failed = results.iter().filter(failed).map(|result| (&*result.suite, &*result.check)).collect();
+        let needs = |check: &&Check| !self.needs_failed(session.suite, check, session.node, &failed);
+        if self.is_over(&session) || !session.checks.iter().all(needs) {
+            return;
+        }
+        match forks.fork(1).map(|made| made.into_iter().next()) {
+            Ok(Some(fork)) => {
+                let there = Work { shell: &*fork, fork: fork.name(), ..*self };
+                there.lane(vec![session]);
+            }
+            Ok(None) => self.skip_all(&session, "it is destructive, and there is no fork"),
+            Err(forks::Error::Cancelled) => self.interrupt_all(&session),
+            Err(error) => self.skip_all(&session, &format!("it is destructive, and {error}")),
+        }
+    }
+
+    /// Whether nothing is begun any more; then it is reported.
+    fn is_over(&self, session: &Session<'a>) -> bool {
+        if self.cancel.requested() {
+            self.interrupt_all(session);
+            return true;
+        }
+        let stopped = self.stopped.load(Ordering::SeqCst);
+        if stopped {
+            let reason = "not run, because another check failed and the run stops at the first failure";
+            self.skip_all(session, reason);
+        }
+        stopped
+    }
+
+    fn skip_all(&self, Session { suite, node, checks }: &Session<'a>, reason: &str) {
+        checks.iter().for_each(|check| self.skip(suite, check, node, reason.to_owned()));
+    }
+
+    fn interrupt_all(&self, Session { suite, node, checks }: &Session<'a>) {
+        checks.iter().for_each(|check| self.interrupted(suite, check, node));
     }
 
     fn session(&self, node: &NodePlan, checks: &[&Check]) -> Result<Vec<Done>, shell::Error> {
@@ -307,6 +391,7 @@ impl<'a> Work<'a> {
             suite: suite.name.clone(),
             check: check.name.clone(),
             node: node.label.clone(),
+            fork: self.fork.to_owned(),
         });
     }
 
@@ -352,6 +437,7 @@ impl<'a> Work<'a> {
             suite: ended.suite.to_owned(),
             check: ended.check.to_owned(),
             node: ended.node.to_owned(),
+            fork: self.fork.to_owned(),
             outcome: ended.outcome,
             seconds: ended.seconds,
             reason,
@@ -404,7 +490,7 @@ mod tests {
     use super::*;
     use crate::{
         Suites,
-        fixture::{self, Here, Notebook, suites_from},
+        fixture::{self, Copies, Here, Notebook, suites_from},
     };
 
     fn run_with(
@@ -414,7 +500,7 @@ mod tests {
         options: Options,
     ) -> (Summary, Vec<EventKind>) {
         let sink = Notebook::default();
-        let summary = run(&suites.all(), &[cluster], shell, &sink, options, &Cancel::new());
+        let summary = run(&suites.all(), fixture::target(&[cluster], shell), &sink, options, &Cancel::new());
         (summary, sink.events())
     }
 
@@ -481,8 +567,9 @@ mod tests {
         // Alone, the same check runs: what it needs is not part of the run.
         let sink = Notebook::default();
         let one = suites.check("next").unwrap();
-        let summary =
-            run(&one, &[fixture::cluster()], &Here::default(), &sink, Options::default(), &Cancel::new());
+        let (clusters, shell) = ([fixture::cluster()], Here::default());
+        let target = fixture::target(&clusters, &shell);
+        let summary = run(&one, target, &sink, Options::default(), &Cancel::new());
         assert_eq!(summary.count(Outcome::Passed), 3);
     }
 
@@ -544,6 +631,47 @@ mod tests {
         assert_eq!((summary.count(Outcome::Interrupted), summary.outcome()), (3, Outcome::Interrupted));
         assert!(watch.seconds() < 10.0);
         assert!(!events.is_empty());
+    }
+
+    const RUINOUS: &str = "  - {name: base, description: d, on: each, timeout: 5, run: 'test $NODE != compute-02'}\n\
+        \x20 - {name: ruin, description: d, on: each, timeout: 5, destructive: true, needs: [base], run: 'touch $FLAG'}\n\
+        \x20 - {name: whole, description: d, on: controller, timeout: 5, run: 'test ! -e $FLAG'}\n";
+
+    #[test]
+    fn what_is_destructive_runs_on_a_fork_of_its_own() {
+        let (suites, clusters, forks) = (demo(RUINOUS), [fixture::cluster()], Copies::new(usize::MAX));
+        let shell = Here { before: "FLAG=/nowhere/flag".to_owned(), ..Here::default() };
+        let sink = Notebook::default();
+        let target = Target { forks: Some(&forks), ..fixture::target(&clusters, &shell) };
+        let summary = run(&suites.all(), target, &sink, Options::default(), &Cancel::new());
+        assert_eq!(find(&summary, "ruin", "controller").outcome, Outcome::Passed, "{summary:?}");
+        assert_eq!(find(&summary, "ruin", "compute-01").outcome, Outcome::Passed);
+        assert_eq!(find(&summary, "ruin", "compute-02").reason, "it needs `base`, which failed");
+        assert_eq!((forks.made.load(Ordering::SeqCst), forks.there.load(Ordering::SeqCst)), (2, 0));
+        let mut places: Vec<(String, String)> = Vec::new();
+        for event in sink.events() {
+            if let EventKind::CheckFinished { check, node, fork, outcome: Outcome::Passed, .. } = event {
+                assert_eq!(fork.is_empty(), check != "ruin", "{check} on {node} of `{fork}`");
+                places.extend((check == "ruin").then_some((node, fork)));
+            }
+        }
+        assert_eq!(places.len(), 2);
+        assert_ne!(places[0].1, places[1].1, "two checks were given the same fork");
+    }
+
+    #[test]
+    fn what_is_destructive_is_skipped_where_there_is_no_fork() {
+        let (suites, clusters, shell) = (demo(RUINOUS), [fixture::cluster()], Here::default());
+        let reason = |forks: Option<&dyn Forks>| {
+            let target = Target { forks, ..fixture::target(&clusters, &shell) };
+            let summary =
+                run(&suites.all(), target, &Notebook::default(), Options::default(), &Cancel::new());
+            assert_eq!(find(&summary, "ruin", "controller").outcome, Outcome::Skipped);
+            find(&summary, "ruin", "controller").reason.clone()
+        };
+        assert_eq!(reason(None), "it is destructive, and this cluster cannot be forked");
+        let none = Copies::new(0);
+        assert_eq!(reason(Some(&none)), "it is destructive, and the cluster cannot be forked: no room");
     }
 
     #[test]

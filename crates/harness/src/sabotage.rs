@@ -4,9 +4,23 @@
 //! does not have to be alone, and one run of everything at the end. Steps on the same node share a session, so that a
 //! connection that breaks cannot keep a mend from happening.
 //!
-//! Never for a cluster that somebody needs: a sabotage that is interrupted is not mended.
+//! ```text
+//! run of everything ──> fork, fork, ... ──each──> next sabotage ──mended──> next sabotage ... ──> run of everything
+//!                                                     └─ not mended, or the check is destructive ──> a fresh fork
+//! ```
+//!
+//! Where the cluster cannot be forked it is broken itself, one sabotage after the other: never a cluster that somebody
+//! needs, because a sabotage that is interrupted is not mended.
 
-use std::{fmt, time::Duration};
+mod ground;
+mod report;
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
 
 use events::{EventKind, Outcome, Sink};
 use plan::model::{ClusterPlan, NodePlan};
@@ -15,12 +29,14 @@ use system::{cancel::Cancel, clock::Stopwatch};
 use crate::{
     batch::{Done, End, Step},
     evidence, expect,
-    run::{self, Options, Summary},
+    run::{self, Options, Summary, Target, take},
     select::Selection,
-    shell::{self, Shell},
+    shell,
     suite::{Check, Place, Sabotage, Suite},
     variables::Variables,
 };
+use ground::{Ground, grounds};
+pub use report::{Finding, Report, Verdict};
 
 /// How long breaking, mending and settling may each take on a fast host.
 const STEP: Duration = Duration::from_secs(60);
@@ -32,144 +48,153 @@ const PATIENCE: f64 = 10.0;
 /// The suite's name in the events of a sabotage.
 const SUITE: &str = "sabotage";
 
-/// How the sabotages went.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Report {
-    /// Everything before the first sabotage.
-    pub before: Summary,
-    /// One for each sabotage, in the order of the files.
-    pub verdicts: Vec<Verdict>,
-    /// Everything after the last mend.
-    pub after: Summary,
-}
-
-/// What became of one sabotage.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Verdict {
-    /// The suite's name.
-    pub suite: String,
-    /// The check's name.
-    pub check: String,
-    /// What was broken.
-    pub title: String,
-    /// The label of the node the check ran on.
-    pub node: String,
-    /// What came of it.
-    pub finding: Finding,
-    /// How long all of it took.
-    pub seconds: f64,
-}
-
-/// What a sabotage showed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finding {
-    /// The check went red, with this reason, and green again.
-    Noticed(String),
-    /// The check stayed green.
-    Unnoticed,
-    /// The sabotage is no good: it could not break or not mend.
-    Botched(String),
-    /// It cannot be tried on this cluster.
-    Untried(String),
-    /// The run was stopped.
-    Interrupted,
-}
-
-impl Finding {
-    fn outcome(&self) -> Outcome {
-        match self {
-            Self::Noticed(_) => Outcome::Passed,
-            Self::Unnoticed | Self::Botched(_) => Outcome::Failed,
-            Self::Untried(_) => Outcome::Skipped,
-            Self::Interrupted => Outcome::Interrupted,
-        }
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Noticed(reason) => write!(f, "noticed: {reason}"),
-            Self::Unnoticed => write!(f, "the check did not notice"),
-            Self::Botched(reason) => write!(f, "the sabotage went wrong: {reason}"),
-            Self::Untried(reason) => write!(f, "not tried: {reason}"),
-            Self::Interrupted => write!(f, "the run was interrupted"),
-        }
-    }
-}
-
-impl Report {
-    /// Passed when every sabotage that could be tried was noticed, at least one was, and the cluster is whole again.
-    pub fn outcome(&self) -> Outcome {
-        let any = |outcome| self.verdicts.iter().any(|verdict| verdict.finding.outcome() == outcome);
-        if any(Outcome::Interrupted) || self.after.outcome() == Outcome::Interrupted {
-            Outcome::Interrupted
-        } else if any(Outcome::Failed) || !any(Outcome::Passed) || self.after.outcome() != Outcome::Passed {
-            Outcome::Failed
-        } else {
-            Outcome::Passed
-        }
-    }
-
-    /// The sabotages that no check noticed, or that went wrong.
-    pub fn failures(&self) -> impl Iterator<Item = &Verdict> {
-        self.verdicts.iter().filter(|verdict| verdict.finding.outcome() == Outcome::Failed)
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count =
-            |outcome| self.verdicts.iter().filter(|verdict| verdict.finding.outcome() == outcome).count();
-        write!(
-            f,
-            "{} sabotages noticed, {} not, {} not tried; afterwards {}",
-            count(Outcome::Passed),
-            count(Outcome::Failed),
-            count(Outcome::Skipped),
-            self.after
-        )
-    }
-}
-
-/// Tries every sabotage of the selected checks on every cluster whose kind their suite is for.
+/// Tries every sabotage of the selected checks on every cluster whose kind their suite is for: on forks where there can
+/// be any, several at once.
 pub fn run(
     selection: &Selection<'_>,
-    clusters: &[ClusterPlan],
-    shell: &dyn Shell,
+    target: Target<'_>,
     sink: &dyn Sink,
     options: Options,
     cancel: &Cancel,
 ) -> Report {
     let options = Options { fail_fast: false, ..options };
-    let before = run::run(selection, clusters, shell, sink, options, cancel);
-    let mut verdicts = Vec::new();
-    for cluster in clusters {
-        let bench =
-            Bench { cluster, shell, sink, slowness: options.slowness.max(1.0), cancel, before: &before };
-        for (suite, check) in selection.checks().filter(|(suite, _)| suite.kinds.contains(&cluster.kind)) {
-            let sabotages = suite.sabotages.iter().filter(|sabotage| sabotage.check == check.name);
-            verdicts.extend(sabotages.map(|sabotage| bench.verdict(suite, check, sabotage)));
+    let before = run::run(selection, target, sink, options, cancel);
+    let tasks: VecDeque<Task<'_>> =
+        target.clusters.iter().flat_map(|cluster| tasks(selection, cluster)).collect();
+    let count = tasks.len();
+    let grounds = grounds(target, count, sink);
+    let load = (grounds.len() as f64 / options.parallel.max(1) as f64).max(1.0);
+    let work = Work {
+        selection,
+        target,
+        sink,
+        options: Options {
+            slowness: options.slowness.max(1.0) * load,
+            parallel: (options.parallel / grounds.len()).max(1),
+            fail_fast: false,
+        },
+        load,
+        cancel,
+        before: &before,
+        tasks: Mutex::new(tasks.into_iter().enumerate().collect()),
+        verdicts: Mutex::new((0..count).map(|_| None).collect()),
+        after: Mutex::default(),
+    };
+    thread::scope(|scope| {
+        let work = &work;
+        for ground in grounds {
+            scope.spawn(move || work.go_through(ground));
         }
+    });
+    let left = work.tasks.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut verdicts = work.verdicts.into_inner().unwrap_or_else(PoisonError::into_inner);
+    for (place, task) in left {
+        let finding = Finding::Botched("there is no fork left to try it on".to_owned());
+        verdicts[place] = Some(task.end(&task.cluster.name, "", finding, 0.0, sink));
     }
-    let after = run::run(selection, clusters, shell, sink, options, cancel);
-    Report { before, verdicts, after }
+    let after = work.after.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Report { before, verdicts: verdicts.into_iter().flatten().collect(), after }
 }
 
-/// Where sabotages are tried.
-struct Bench<'a> {
+/// A sabotage of a check on a cluster.
+#[derive(Clone, Copy)]
+struct Task<'a> {
     cluster: &'a ClusterPlan,
-    shell: &'a dyn Shell,
+    suite: &'a Suite,
+    check: &'a Check,
+    sabotage: &'a Sabotage,
+}
+
+fn tasks<'a>(selection: &Selection<'a>, cluster: &'a ClusterPlan) -> Vec<Task<'a>> {
+    let checks = selection.checks().filter(|(suite, _)| suite.kinds.contains(&cluster.kind));
+    let of = |(suite, check): (&'a Suite, &'a Check)| {
+        let sabotages = suite.sabotages.iter().filter(|sabotage| sabotage.check == check.name);
+        sabotages.map(move |sabotage| Task { cluster, suite, check, sabotage })
+    };
+    checks.flat_map(of).collect()
+}
+
+impl Task<'_> {
+    fn name(&self) -> String {
+        format!("{}/{}: {}", self.suite.name, self.check.name, self.sabotage.title)
+    }
+
+    /// Reports how it went.
+    fn end(&self, node: &str, fork: &str, finding: Finding, seconds: f64, sink: &dyn Sink) -> Verdict {
+        let said = evidence::without_secrets(&finding.to_string());
+        let (reason, output) = match finding {
+            Finding::Noticed(_) => (String::new(), said),
+            _ => (said, String::new()),
+        };
+        sink.emit(EventKind::CheckFinished {
+            suite: SUITE.to_owned(),
+            check: self.name(),
+            node: node.to_owned(),
+            fork: fork.to_owned(),
+            outcome: finding.outcome(),
+            seconds,
+            reason,
+            output,
+        });
+        Verdict {
+            suite: self.suite.name.clone(),
+            check: self.check.name.clone(),
+            title: self.sabotage.title.clone(),
+            node: node.to_owned(),
+            fork: fork.to_owned(),
+            finding,
+            seconds,
+        }
+    }
+}
+
+/// All the sabotages, and what came of them so far.
+struct Work<'a> {
+    selection: &'a Selection<'a>,
+    target: Target<'a>,
     sink: &'a dyn Sink,
-    slowness: f64,
+    options: Options,
+    /// How many times longer everything takes because forks share the host.
+    load: f64,
     cancel: &'a Cancel,
     before: &'a Summary,
+    tasks: Mutex<VecDeque<(usize, Task<'a>)>>,
+    verdicts: Mutex<Vec<Option<Verdict>>>,
+    after: Mutex<Summary>,
+}
+
+impl Work<'_> {
+    /// Takes sabotages as long as there are any, and runs everything when there are none.
+    fn go_through(&self, mut ground: Ground<'_>) {
+        while let Some((place, task)) = take(&self.tasks) {
+            let bench = Bench { task, ground: &ground, work: self };
+            let verdict = bench.verdict();
+            let is_whole = !task.check.destructive && !matches!(verdict.finding, Finding::Botched(_));
+            self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)[place] = Some(verdict);
+            if is_whole || self.cancel.requested() {
+                continue;
+            }
+            match ground.fresh() {
+                Some(fresh) => ground = fresh,
+                // The others take what is left.
+                None => return,
+            }
+        }
+        let target = Target { shell: ground.shell(), forks: None, fork: ground.name(), ..self.target };
+        let after = run::run(&self.selection.harmless(), target, self.sink, self.options, self.cancel);
+        self.after.lock().unwrap_or_else(PoisonError::into_inner).results.extend(after.results);
+    }
+}
+
+/// Where one sabotage is tried.
+struct Bench<'a, 'w> {
+    task: Task<'w>,
+    ground: &'a Ground<'a>,
+    work: &'a Work<'w>,
 }
 
 /// A sabotage with its nodes found.
 struct Act<'a> {
-    check: &'a Check,
-    sabotage: &'a Sabotage,
     /// Where it is broken and mended.
     scene: &'a NodePlan,
     /// Where the check runs.
@@ -178,64 +203,47 @@ struct Act<'a> {
     patience: Duration,
 }
 
-impl Bench<'_> {
-    fn verdict(&self, suite: &Suite, check: &Check, sabotage: &Sabotage) -> Verdict {
+impl Bench<'_, '_> {
+    fn verdict(&self) -> Verdict {
         let watch = Stopwatch::start();
-        let name = format!("{}/{}: {}", suite.name, check.name, sabotage.title);
-        let (node, finding) = match self.act(suite, check, sabotage) {
+        let (task, fork, sink) = (&self.task, self.ground.name(), self.work.sink);
+        let (node, finding) = match self.act() {
             Ok(act) => {
                 let node = act.witness.label.clone();
-                let (suite, check) = (SUITE.to_owned(), name.clone());
-                self.sink.emit(EventKind::CheckStarted { suite, check, node: node.clone() });
+                let (suite, check, fork) = (SUITE.to_owned(), task.name(), fork.to_owned());
+                sink.emit(EventKind::CheckStarted { suite, check, node: node.clone(), fork });
                 (node, self.try_it(&act))
             }
-            Err(finding) => (self.cluster.name.clone(), finding),
+            Err(finding) => (task.cluster.name.clone(), finding),
         };
-        let seconds = watch.seconds();
-        let said = evidence::without_secrets(&finding.to_string());
-        let (reason, output) = match finding {
-            Finding::Noticed(_) => (String::new(), said),
-            _ => (said, String::new()),
-        };
-        let (outcome, suite_name) = (finding.outcome(), SUITE.to_owned());
-        self.sink.emit(EventKind::CheckFinished {
-            suite: suite_name,
-            check: name,
-            node: node.clone(),
-            outcome,
-            seconds,
-            reason,
-            output,
-        });
-        let (suite, check, title) = (suite.name.clone(), check.name.clone(), sabotage.title.clone());
-        Verdict { suite, check, title, node, finding, seconds }
+        task.end(&node, fork, finding, watch.seconds(), sink)
     }
 
     /// Finds the nodes, or says why it cannot be tried.
-    fn act<'a>(
-        &'a self,
-        suite: &Suite,
-        check: &'a Check,
-        sabotage: &'a Sabotage,
-    ) -> Result<Act<'a>, Finding> {
-        let started = |place: Place| place.nodes(self.cluster).into_iter().filter(|node| node.auto_start);
+    fn act(&self) -> Result<Act<'_>, Finding> {
+        let Task { cluster, suite, check, sabotage } = self.task;
+        if check.destructive && matches!(self.ground, Ground::Original(_)) {
+            let reason = "the check is destructive, and this cluster cannot be forked";
+            return Err(Finding::Untried(reason.to_owned()));
+        }
+        let started = |place: Place| place.nodes(cluster).into_iter().filter(|node| node.auto_start);
         let scene = started(sabotage.on).next().ok_or_else(|| no_node(sabotage.on))?;
         let witness = started(check.on)
             .find(|node| node.name == scene.name)
             .or_else(|| started(check.on).next())
             .ok_or_else(|| no_node(check.on))?;
-        if let Some(reason) = run::lacking(self.cluster, check, witness) {
+        if let Some(reason) = run::lacking(cluster, check, witness) {
             return Err(Finding::Untried(reason));
         }
-        let baseline = self.before.results.iter().find(|result| {
+        let baseline = self.work.before.results.iter().find(|result| {
             (&result.cluster, &result.suite, &result.check, &result.node)
-                == (&self.cluster.name, &suite.name, &check.name, &witness.label)
+                == (&cluster.name, &suite.name, &check.name, &witness.label)
         });
         match baseline {
             Some(baseline) if baseline.outcome == Outcome::Passed => {
-                let limit = check.timeout.mul_f64(self.slowness);
-                let patience = limit.min(Duration::from_secs_f64(PATIENCE + 3.0 * baseline.seconds));
-                Ok(Act { check, sabotage, scene, witness, patience })
+                let limit = check.timeout.mul_f64(self.work.options.slowness);
+                let grace = (PATIENCE + 3.0 * baseline.seconds) * self.work.load;
+                Ok(Act { scene, witness, patience: limit.min(Duration::from_secs_f64(grace)) })
             }
             Some(baseline) if baseline.outcome == Outcome::Interrupted => Err(Finding::Interrupted),
             Some(baseline) => {
@@ -246,27 +254,27 @@ impl Bench<'_> {
     }
 
     fn try_it(&self, act: &Act<'_>) -> Finding {
-        let Act { check, sabotage, scene, witness, patience } = act;
+        let Task { cluster, check, sabotage, .. } = self.task;
+        let Act { scene, witness, patience } = act;
+        let slowness = self.work.options.slowness;
         // The limits of steps are for a fast host; this one was measured on this cluster.
-        let patience = patience.div_f64(self.slowness);
-        let controller = Place::Controller.nodes(self.cluster).into_iter().next().unwrap_or(scene);
+        let patience = patience.div_f64(slowness);
+        let controller = Place::Controller.nodes(cluster).into_iter().next().unwrap_or(scene);
         let step = |script| Step { script, timeout: STEP };
         let mut steps = vec![
             (*scene, step(&*sabotage.break_it)),
             (*witness, Step { script: &check.run, timeout: patience }),
-            (*scene, step(&*sabotage.mend)),
         ];
-        if let Some(settle) = &sabotage.settle {
-            steps.push((controller, step(settle)));
-        }
-        if !check.alone {
+        steps.extend(sabotage.mend.iter().map(|mend| (*scene, step(&**mend))));
+        steps.extend(sabotage.settle.iter().map(|settle| (controller, step(&**settle))));
+        if is_seen_green(check) {
             steps.push((*witness, Step { script: &check.run, timeout: check.timeout }));
         }
         let mut done = Vec::new();
         for group in steps.chunk_by(|(one, _), (other, _)| one.name == other.name) {
             let node = group[0].0;
             let scripts: Vec<Step<'_>> = group.iter().map(|(_, step)| *step).collect();
-            match run::session(self.cluster, node, &scripts, self.shell, self.slowness, self.cancel) {
+            match run::session(cluster, node, &scripts, self.ground.shell(), slowness, self.work.cancel) {
                 Ok(results) => done.extend(results),
                 Err(shell::Error::Cancelled) => return Finding::Interrupted,
                 // Later groups still run: one of them mends.
@@ -285,10 +293,11 @@ impl Bench<'_> {
         if let End::Lost(reason) = &red.end {
             return Finding::Botched(format!("the node was lost: {reason}"));
         }
-        let variables = Variables { cluster: self.cluster, node: act.witness };
-        let judge = |done| expect::judge(&act.check.expect, done, &|name| variables.value(name));
+        let Task { cluster, check, .. } = self.task;
+        let variables = Variables { cluster, node: act.witness };
+        let judge = |done| expect::judge(&check.expect, done, &|name| variables.value(name));
         let Err(reason) = judge(red) else { return Finding::Unnoticed };
-        let green = if act.check.alone { None } else { rest.last() };
+        let green = if is_seen_green(check) { rest.last() } else { None };
         let mends = &rest[..rest.len() - usize::from(green.is_some())];
         if let Some(failed) = mends.iter().find(|done| done.end != End::Exit(0)) {
             return Finding::Botched(format!("mending failed: {}", why(failed)));
@@ -298,6 +307,12 @@ impl Bench<'_> {
             _ => Finding::Noticed(reason),
         }
     }
+}
+
+/// Whether the check runs once more after mending. One that is alone is seen green by the run at the end, and after a
+/// destructive one nothing is mended.
+fn is_seen_green(check: &Check) -> bool {
+    !check.alone && !check.destructive
 }
 
 fn no_node(place: Place) -> Finding {
@@ -315,8 +330,14 @@ fn why(done: &Done) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use super::*;
-    use crate::fixture::{Here, Notebook, cluster, suites_from};
+    use crate::{
+        Suites,
+        fixture::{self, Copies, Here, Notebook, cluster, suites_from},
+        forks::Forks,
+    };
 
     const SUITE: &str = "\
 name: demo
@@ -331,19 +352,16 @@ checks:
         format!("  - {{check: {check}, title: demo, on: {on}, break: '{break_it}', mend: '{mend}'}}\n")
     }
 
+    fn report(suites: &Suites, cluster: &ClusterPlan, shell: &Here, forks: Option<&dyn Forks>) -> Report {
+        let target = Target { forks, ..fixture::target(std::slice::from_ref(cluster), shell) };
+        run(&suites.all(), target, &Notebook::default(), Options::default(), &Cancel::new())
+    }
+
     fn findings(sabotages: &str) -> (Vec<Finding>, Outcome) {
         let suites = suites_from(&[("demo", SUITE, &format!("sabotages:\n{sabotages}"))]);
         let folder = tempfile::tempdir().unwrap();
         let before = format!("FLAG={}/flag", folder.path().display());
-        let shell = Here { before, ..Here::default() };
-        let report = run(
-            &suites.all(),
-            &[cluster()],
-            &shell,
-            &Notebook::default(),
-            Options::default(),
-            &Cancel::new(),
-        );
+        let report = report(&suites, &cluster(), &Here { before, ..Here::default() }, None);
         (report.verdicts.iter().map(|verdict| verdict.finding.clone()).collect(), report.outcome())
     }
 
@@ -386,15 +404,73 @@ checks:
         small.nodes.truncate(1);
         let text = format!("sabotages:\n{}", sabotage("blind", "first-compute", "true", "true"));
         let suites = suites_from(&[("demo", SUITE, &text)]);
-        let report = run(
-            &suites.all(),
-            &[small],
-            &Here::default(),
-            &Notebook::default(),
-            Options::default(),
-            &Cancel::new(),
-        );
+        let report = report(&suites, &small, &Here::default(), None);
         assert!(matches!(report.verdicts[0].finding, Finding::Untried(_)));
+        assert_eq!(report.outcome(), Outcome::Failed);
+    }
+
+    /// A demonstration with a check that ruins where it runs.
+    const RUINOUS: &str = "\
+name: demo
+description: A demonstration
+kinds: [slurm]
+checks:
+  - {name: flag, description: The flag is up, on: controller, timeout: 5, run: 'test ! -e $FLAG'}
+  - {name: ruin, description: It breaks, on: controller, timeout: 5, destructive: true, run: 'test ! -e $FLAG; touch $FLAG'}
+";
+
+    #[test]
+    fn forks_share_the_sabotages_and_a_spoiled_one_is_replaced() {
+        let names: Vec<String> = (0..6).map(|number| format!("try {number}")).collect();
+        let one = |name: &String| {
+            format!(
+                "  - {{check: flag, title: {name}, on: controller, break: touch $FLAG, mend: rm $FLAG}}\n"
+            )
+        };
+        let mut sabotages: String = names.iter().map(one).collect();
+        sabotages
+            .push_str("  - {check: flag, title: bad, on: controller, break: touch $FLAG, mend: 'true'}\n");
+        sabotages.push_str("  - {check: ruin, title: ruin, on: first-compute, break: touch $FLAG}\n");
+        let suites = suites_from(&[("demo", RUINOUS, &format!("sabotages:\n{sabotages}"))]);
+        let shell = Here { before: "FLAG=/nowhere/flag".to_owned(), ..Here::default() };
+        let forks = Copies::new(usize::MAX);
+        let report = report(&suites, &cluster(), &shell, Some(&forks));
+        let finding =
+            |title: &str| &report.verdicts.iter().find(|verdict| verdict.title == title).unwrap().finding;
+        assert!(names.iter().all(|name| matches!(finding(name), Finding::Noticed(_))), "{report:?}");
+        assert!(matches!(finding("bad"), Finding::Botched(_)), "{report:?}");
+        assert!(matches!(finding("ruin"), Finding::Noticed(_)), "{report:?}");
+        assert!(report.verdicts.iter().all(|verdict| verdict.fork.starts_with("copy-")));
+        // One for the destructive check itself, two at the start, and one for each of the two that were spoiled.
+        assert_eq!(forks.made.load(Ordering::SeqCst), 5);
+        assert_eq!(forks.there.load(Ordering::SeqCst), 0, "a fork is left");
+        // The flag is up on both forks that are left at the end.
+        assert_eq!((report.after.count(Outcome::Passed), report.after.count(Outcome::Failed)), (2, 0));
+    }
+
+    #[test]
+    fn without_room_for_a_fork_the_cluster_itself_is_broken() {
+        let text = sabotage("flag", "controller", "touch $FLAG", "rm $FLAG")
+            + "  - {check: ruin, title: r, on: each, break: 'true'}\n";
+        let suites = suites_from(&[("demo", RUINOUS, &format!("sabotages:\n{text}"))]);
+        let folder = tempfile::tempdir().unwrap();
+        let before = format!("FLAG={}/flag", folder.path().display());
+        let report = report(&suites, &cluster(), &Here { before, ..Here::default() }, Some(&Copies::new(0)));
+        assert_eq!(report.verdicts[0].finding, Finding::Noticed("exit status 1".to_owned()));
+        assert!(matches!(&report.verdicts[1].finding, Finding::Untried(_)), "{report:?}");
+        assert_eq!(report.outcome(), Outcome::Passed);
+    }
+
+    #[test]
+    fn what_no_fork_is_left_for_is_no_proof() {
+        let bad = "  - {check: flag, title: bad, on: controller, break: touch $FLAG, mend: 'true'}\n";
+        let text = format!("{bad}{}", bad.replace("bad", "worse"))
+            + &sabotage("flag", "controller", "touch $FLAG", "rm $FLAG");
+        let suites = suites_from(&[("demo", SUITE, &format!("sabotages:\n{text}"))]);
+        let shell = Here { before: "FLAG=/nowhere/flag".to_owned(), ..Here::default() };
+        let report = report(&suites, &cluster(), &shell, Some(&Copies::new(2)));
+        let lost = |verdict: &&Verdict| verdict.finding.to_string().contains("there is no fork left");
+        assert_eq!(report.verdicts.iter().filter(lost).count(), 1, "{report:?}");
         assert_eq!(report.outcome(), Outcome::Failed);
     }
 
@@ -403,14 +479,7 @@ checks:
         let text = format!("sabotages:\n{}", sabotage("flag", "controller", "sleep 9", "true"));
         let suites = suites_from(&[("demo", SUITE, &text)]);
         let shell = Here { before: "FLAG=/nowhere".to_owned(), stop_after: Some(3), ..Here::default() };
-        let report = run(
-            &suites.all(),
-            &[cluster()],
-            &shell,
-            &Notebook::default(),
-            Options::default(),
-            &Cancel::new(),
-        );
+        let report = report(&suites, &cluster(), &shell, None);
         assert_eq!(report.verdicts[0].finding, Finding::Interrupted);
         assert_eq!(report.outcome(), Outcome::Interrupted);
     }

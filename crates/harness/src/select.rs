@@ -76,6 +76,14 @@ impl Suites {
 }
 
 impl<'a> Selection<'a> {
+    /// The same without destructive checks.
+    pub(crate) fn harmless(&self) -> Self {
+        let of = |(suite, checks): &(&'a Suite, Vec<&'a Check>)| {
+            (*suite, checks.iter().copied().filter(|check| !check.destructive).collect())
+        };
+        Self(self.0.iter().map(of).collect())
+    }
+
     /// Each check with its suite.
     pub fn checks(&self) -> impl Iterator<Item = (&'a Suite, &'a Check)> {
         self.0.iter().flat_map(|(suite, checks)| checks.iter().map(|check| (*suite, *check)))

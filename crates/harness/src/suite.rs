@@ -36,6 +36,8 @@ pub struct Check {
     pub timeout: Duration,
     /// It runs while no other such check does, because it takes nodes or changes what the scheduler sees.
     pub alone: bool,
+    /// It leaves the cluster broken, so it runs on a fork of its own.
+    pub destructive: bool,
     /// What it is skipped without.
     pub needs: Vec<Need>,
     /// The snippet, for bash.
@@ -162,8 +164,8 @@ pub struct Sabotage {
     pub on: Place,
     /// Breaks it.
     pub break_it: String,
-    /// Puts it right again.
-    pub mend: String,
+    /// Puts it right again. A check that is destructive needs none.
+    pub mend: Option<String>,
     /// Waits, on the controller, until the cluster is whole again, where mending alone does not.
     pub settle: Option<String>,
 }

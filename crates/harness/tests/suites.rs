@@ -19,7 +19,10 @@ fn checks(suites: &Suites) -> impl Iterator<Item = (&Suite, &ai_how_harness::sui
 fn they_are_the_promised_ones() {
     let suites = suites();
     let names: Vec<&str> = suites.iter().map(|suite| suite.name.as_str()).collect();
-    assert_eq!(names, ["basic-infrastructure", "slurm-controller", "slurm-compute", "slurm-jobs"]);
+    assert_eq!(
+        names,
+        ["basic-infrastructure", "slurm-controller", "slurm-compute", "slurm-jobs", "slurm-recovery"]
+    );
     assert!(checks(&suites).count() >= 40);
 }
 
@@ -56,7 +59,7 @@ fn every_snippet_is_bash() {
     let snippets = suites.iter().flat_map(|suite| {
         let runs = suite.checks.iter().map(|check| (check.name.as_str(), check.run.as_str()));
         let breaks = suite.sabotages.iter().flat_map(|sabotage| {
-            [Some(&sabotage.break_it), Some(&sabotage.mend), sabotage.settle.as_ref()]
+            [Some(&sabotage.break_it), sabotage.mend.as_ref(), sabotage.settle.as_ref()]
                 .into_iter()
                 .flatten()
                 .map(|script| (sabotage.title.as_str(), script.as_str()))

@@ -2,7 +2,7 @@
 //!
 //! One test suite per suite. A test case is named after its check; its class name is `suite.node`, because GitLab and
 //! Jenkins tell test cases apart by class name and name only, and Jenkins shows what stands before the dot as a
-//! package. What failed without a check being involved (a node that did not boot, a playbook) is a test case in a
+//! package. A fork is a property: which one a check was given differs from run to run. What failed without a check being involved (a node that did not boot, a playbook) is a test case in a
 //! suite named `ai-how`, so that it is red in CI too.
 
 use std::time::Duration;
@@ -119,6 +119,9 @@ fn check_case(run: &Run, check: &CheckRun) -> TestCase {
         if check.node.is_empty() { check.suite.clone() } else { format!("{}.{}", check.suite, check.node) };
     let passed = check.outcome == Outcome::Passed;
     let mut case = case(run, &check.check, &class, check.start, check.seconds, status);
+    if !check.fork.is_empty() {
+        case.add_property(Property::new("fork", text::plain(&check.fork)));
+    }
     // Viewers show the text of a failure beside its system-out; once is enough.
     if passed && !output.trim().is_empty() {
         case.set_system_out(output);

@@ -102,6 +102,8 @@ pub struct CheckRun {
     pub check: String,
     /// The node's host name.
     pub node: String,
+    /// The fork that the node is of; empty when it is the lab's own.
+    pub fork: String,
     /// How it went.
     pub outcome: Outcome,
     /// Why, unless it passed.
@@ -112,6 +114,18 @@ pub struct CheckRun {
     pub start: f64,
     /// How long it took.
     pub seconds: f64,
+}
+
+impl CheckRun {
+    /// Where it ran, as people are told.
+    pub fn place(&self) -> String {
+        place(&self.node, &self.fork)
+    }
+}
+
+/// A node, or `NODE@FORK` when it is a fork's.
+pub(crate) fn place(node: &str, fork: &str) -> String {
+    if fork.is_empty() { node.to_owned() } else { format!("{node}@{fork}") }
 }
 
 /// A measured figure.
@@ -261,9 +275,9 @@ struct Telling {
     run: Run,
     /// The phase without an end, an index into `run.phases`.
     phase: Option<usize>,
-    /// Checks without an end by suite, check and node; indexes into `run.checks`.
+    /// Checks without an end by suite, check and place; indexes into `run.checks`.
     checks: BTreeMap<(String, String, String), usize>,
-    /// The checks each node told of last.
+    /// The checks each place told of last.
     sessions: BTreeMap<String, Session>,
 }
 
@@ -312,12 +326,13 @@ impl Telling {
                 let start = begin(now, seconds);
                 run.tasks.push(TaskRun { play, task, node, status, message, start, seconds });
             }
-            EventKind::CheckStarted { suite, check, node } => {
-                self.checks.insert((suite.clone(), check.clone(), node.clone()), run.checks.len());
+            EventKind::CheckStarted { suite, check, node, fork } => {
+                self.checks.insert((suite.clone(), check.clone(), place(&node, &fork)), run.checks.len());
                 run.checks.push(CheckRun {
                     suite,
                     check,
                     node,
+                    fork,
                     outcome: Outcome::Interrupted,
                     reason: "the run ended before this check did".into(),
                     output: String::new(),
@@ -325,11 +340,12 @@ impl Telling {
                     seconds: 0.0,
                 });
             }
-            EventKind::CheckFinished { suite, check, node, outcome, seconds, reason, output } => {
-                let open = self.checks.remove(&(suite.clone(), check.clone(), node.clone()));
+            EventKind::CheckFinished { suite, check, node, fork, outcome, seconds, reason, output } => {
+                let place = place(&node, &fork);
+                let open = self.checks.remove(&(suite.clone(), check.clone(), place.clone()));
                 let start = begin(now, seconds);
                 let index = open.unwrap_or(run.checks.len());
-                let session = self.sessions.entry(node.clone()).or_default();
+                let session = self.sessions.entry(place).or_default();
                 if now - session.told > SAME_MOMENT {
                     session.checks.clear();
                 }
@@ -341,7 +357,7 @@ impl Telling {
                 }
                 session.told = now;
                 session.checks.push(index);
-                let finished = CheckRun { suite, check, node, outcome, reason, output, start, seconds };
+                let finished = CheckRun { suite, check, node, fork, outcome, reason, output, start, seconds };
                 match run.checks.get_mut(index) {
                     Some(open) => *open = finished,
                     None => run.checks.push(finished),
@@ -388,6 +404,7 @@ mod tests {
                 suite: "s".into(),
                 check: check.into(),
                 node: node.into(),
+                fork: String::new(),
                 outcome: Outcome::Passed,
                 seconds,
                 reason: String::new(),

@@ -1,20 +1,14 @@
 //! `ai-how test`: the standard test framework. Each verb is a part of `e2e`, usable alone on a lab that runs.
 
 use std::io::{BufRead, IsTerminal, stdin};
-use std::time::Duration;
 
 use deploy::Installation;
 use engine::{Session, Site};
-use events::{Outcome, Phase};
-use guest::{Ssh, SshError};
-use harness::{Suites, run::Options, sabotage, select::Selection, shell};
+use events::Phase;
+use harness::{Suites, select::Selection};
 use lab::accelerator::{self, Verdict};
 use plan::Plan;
-use system::{
-    cancel::Cancel,
-    host,
-    process::{self, Output},
-};
+use system::cancel::Cancel;
 
 use super::cluster::{self, How};
 use crate::{
@@ -23,6 +17,7 @@ use crate::{
     document, exit,
     failure::Failure,
     measure, output,
+    proof::Proof,
     run::{About, Run},
     running::Running,
     settings::Settings,
@@ -124,8 +119,19 @@ impl Command<'_> {
         }
     }
 
+    fn proof<'b>(
+        &'b self,
+        session: &'b Session,
+        site: &'b Site,
+        plan: &'b Plan,
+        verdict: &'b Verdict,
+        run: &'b Run,
+    ) -> Proof<'b> {
+        Proof { session, site, plan, verdict, run, settings: self.settings, cancel: self.cancel }
+    }
+
     /// Deploys every cluster that runs with Ansible, deployed already or not.
-    fn deploy(&self, on: &Work<'_>) -> Result<(), Failure> {
+    fn deploy(&self, on: &Proof<'_>) -> Result<(), Failure> {
         let up = self.bring_up(on.plan, on.verdict, on.run);
         on.run.phase(Phase::Deploy, || {
             let ansible = self.ansible()?;
@@ -138,12 +144,12 @@ impl Command<'_> {
     fn on_running(
         &self,
         verb: &str,
-        work: impl FnOnce(&Work<'_>) -> Result<(), Failure>,
+        work: impl FnOnce(&Proof<'_>) -> Result<(), Failure>,
     ) -> Result<u8, Failure> {
         let lab = Running::find(self.lab, self.settings, self.cancel)?;
         let Running { site, session, plan, verdict, .. } = &lab;
         let run = self.start_run(verb, plan, site, verdict)?;
-        let result = work(&Work { session, plan, verdict, run: &run, cancel: self.cancel });
+        let result = work(&self.proof(session, site, plan, verdict, &run));
         run.finish(result)
     }
 
@@ -151,7 +157,7 @@ impl Command<'_> {
     fn throw_away(
         &self,
         verb: &str,
-        work: impl FnOnce(&Work<'_>) -> Result<(), Failure>,
+        work: impl FnOnce(&Proof<'_>) -> Result<(), Failure>,
     ) -> Result<u8, Failure> {
         // What would fail the run later fails it before anything starts.
         let ansible = self.ansible()?;
@@ -176,8 +182,7 @@ impl Command<'_> {
                 Ok((session, up.boot(session, &images, true)?))
             })?;
             up.deploy(session, &images, &started, || Ok(ansible))?;
-            let on = Work { session, plan: &plan, verdict: &verdict, run: &run, cancel: self.cancel };
-            let result = work(&on);
+            let result = work(&self.proof(session, &site, &plan, &verdict, &run));
             measure::nodes(&plan, session.folder(), run.sink());
             result
         })();
@@ -228,75 +233,5 @@ impl Command<'_> {
             Err(Failure::new(exit::FAILED, format!("something is left of the lab: {}", leaks.join(", "))))
         });
         result.and(cleaned)
-    }
-}
-
-/// A lab that runs, and a run that tells about it.
-struct Work<'a> {
-    session: &'a Session,
-    plan: &'a Plan,
-    verdict: &'a Verdict,
-    run: &'a Run,
-    cancel: &'a Cancel,
-}
-
-impl Work<'_> {
-    fn options(&self) -> Options {
-        Options { slowness: self.verdict.slowness, parallel: host::cpus().max(2), fail_fast: false }
-    }
-
-    fn prove(&self, selection: &Selection<'_>) -> Result<(), Failure> {
-        self.run.phase(Phase::Tests, || {
-            let shell = NodeShell(self.session.ssh());
-            let sink = self.run.sink();
-            let summary =
-                harness::run::run(selection, &self.plan.clusters, &shell, sink, self.options(), self.cancel);
-            verdict(summary.outcome(), &summary)
-        })
-    }
-
-    fn sabotage(&self, selection: &Selection<'_>) -> Result<(), Failure> {
-        self.run.phase(Phase::Tests, || {
-            let shell = NodeShell(self.session.ssh());
-            let sink = self.run.sink();
-            let report =
-                sabotage::run(selection, &self.plan.clusters, &shell, sink, self.options(), self.cancel);
-            verdict(report.outcome(), &report)
-        })
-    }
-}
-
-/// Only a pass is a pass: a run that skipped everything is none.
-fn verdict(outcome: Outcome, words: &dyn std::fmt::Display) -> Result<(), Failure> {
-    match outcome {
-        Outcome::Passed => Ok(()),
-        Outcome::Interrupted => Err(Failure::new(exit::INTERRUPTED, "interrupted")),
-        Outcome::Failed | Outcome::Skipped => Err(Failure::new(exit::TESTS, words.to_string())),
-    }
-}
-
-/// The harness's way to the nodes.
-struct NodeShell(Ssh);
-
-impl shell::Shell for NodeShell {
-    fn run(
-        &self,
-        node: &str,
-        script: &str,
-        deadline: Duration,
-        cancel: &Cancel,
-    ) -> Result<Output, shell::Error> {
-        self.0.run(node, script, deadline, cancel).map_err(|error| match error {
-            SshError::Process(process::Error::TimedOut { limit, .. }) => {
-                shell::Error::TimedOut { node: node.to_owned(), limit }
-            }
-            SshError::Process(process::Error::Cancelled { .. }) => shell::Error::Cancelled,
-            SshError::Unreachable { said, .. } => {
-                shell::Error::Unreachable { node: node.to_owned(), reason: said }
-            }
-            SshError::Process(error) => {
-                shell::Error::Unreachable { node: node.to_owned(), reason: error.to_string() }
-            }
-        })
     }
 }

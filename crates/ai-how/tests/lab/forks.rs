@@ -2,7 +2,10 @@
 
 use std::{fs, path::PathBuf, thread, time::Duration};
 
-use crate::bench::{Bench, words};
+use crate::{
+    bench::{Bench, words},
+    start::Start,
+};
 
 #[test]
 fn a_fork_goes_on_by_itself_and_outlives_its_parent() {
@@ -102,6 +105,65 @@ fn a_fork_that_is_killed_leaves_the_lab_as_it_was_and_nothing_else() {
     bench.ok(&["cluster", "destroy", "bench.yaml", "--fork", "try"]);
     bench.ok(&["cluster", "destroy", "bench.yaml"]);
     bench.assert_clean("forks that were killed");
+}
+
+/// Checks that ruin where they run, and one that would notice.
+const SUITE: &str = "\
+name: ruin
+description: What ruins a node does so on a fork
+kinds: [slurm]
+checks:
+  - {name: whole, description: Nothing is ruined, on: each, timeout: 5, run: 'test ! -e /root/ruined'}
+  - name: ruinous
+    description: It ruins the node
+    on: first-compute
+    timeout: 20
+    destructive: true
+    run: 'test ! -e /root/ruined; touch /root/ruined; sync; echo seen >/dev/console; rm -rf /etc/ssh /root/.ssh'
+  - {name: slow, description: It takes its time, on: controller, timeout: 100, destructive: true, run: 'touch /root/ruined; sleep 90'}
+";
+
+#[test]
+fn what_is_destructive_runs_on_a_fork_that_goes() {
+    let bench = Bench::new();
+    bench.ok(&["cluster", "start", "--no-deploy", "bench.yaml"]);
+    let suite = bench.path("suites/ruin");
+    fs::create_dir_all(&suite).unwrap();
+    fs::write(suite.join("suite.yaml"), SUITE).unwrap();
+    let command = |check| {
+        let words =
+            ["test", "--file", "bench.yaml", "--format", "json", "--suites", "suites", "run-test", check];
+        bench.command(&words)
+    };
+    let told = Start::of(&bench, command("ruinous"), "ruinous").done();
+    let fork = told.fork_of("ruinous");
+    assert!(fork.starts_with("test-"), "{fork}");
+    // Its console is kept, and the fork is not.
+    let console = bench.path("state/runs/latest/consoles").join(format!("hpc-compute-01@{fork}.log"));
+    assert!(fs::read_to_string(&console).unwrap().contains("seen"), "{console:?}");
+    assert_eq!(forks(&bench), Vec::<String>::new());
+    assert_eq!(Start::of(&bench, command("whole"), "whole").done().fork_of("whole"), "");
+
+    // Killed while a fork is in use: it ends with the command, and the lab is as it was.
+    let mut killed = Start::of(&bench, command("slow"), "slow");
+    killed.wait_for("check-started");
+    assert_eq!(forks(&bench).len(), 1);
+    killed.kill();
+    let limit = std::time::Instant::now() + Duration::from_secs(20);
+    while !forks(&bench).is_empty() {
+        assert!(std::time::Instant::now() < limit, "still there: {:?}", forks(&bench));
+        thread::sleep(Duration::from_millis(50));
+    }
+    Start::of(&bench, command("whole"), "whole").done();
+    bench.ok(&["cluster", "destroy", "bench.yaml"]);
+    bench.assert_clean("checks on forks");
+}
+
+/// The folders of forks.
+fn forks(bench: &Bench) -> Vec<String> {
+    let labs = fs::read_dir(bench.path("state/labs")).unwrap().flatten();
+    let names = labs.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.contains('+')).collect()
 }
 
 fn now() -> i64 {

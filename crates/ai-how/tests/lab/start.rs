@@ -181,6 +181,15 @@ impl Told {
         warnings.filter_map(|event| event["message"].as_str()).collect()
     }
 
+    /// The fork that a check passed on; empty when that was the lab itself.
+    pub(crate) fn fork_of(&self, check: &str) -> &str {
+        let ended =
+            |event: &&serde_json::Value| event["event"] == "check-finished" && event["check"] == check;
+        let event = self.0.iter().find(ended).unwrap_or_else(|| panic!("{check} did not run: {self:?}"));
+        assert_eq!(event["outcome"], "passed", "{event}");
+        event["fork"].as_str().unwrap_or_default()
+    }
+
     /// How many results of Ansible's tasks there were.
     pub(crate) fn tasks(&self) -> usize {
         self.0.iter().filter(|event| event["event"] == "task").count()

@@ -53,17 +53,18 @@ pub(super) struct Row {
 /// A grid for each suite that ran on several nodes; of a suite on one node the rows tell as much.
 pub(super) fn grids(run: &Run, failures: &[Failure]) -> Vec<Grid> {
     let nodes = run.nodes.iter().map(|node| node.name.as_str());
-    let nodes = distinct(nodes.chain(run.checks.iter().map(|check| check.node.as_str())));
+    let places: Vec<String> = run.checks.iter().map(CheckRun::place).collect();
+    let nodes = distinct(nodes.chain(places.iter().map(String::as_str)));
     let grid = |suite: &str| {
         let checks = || run.checks.iter().filter(move |check| check.suite == suite);
         let nodes: Vec<&str> =
-            nodes.iter().copied().filter(|node| checks().any(|check| check.node == *node)).collect();
+            nodes.iter().copied().filter(|node| checks().any(|check| check.place() == *node)).collect();
         let row = |name: &str| GridRow {
             check: text::plain(name),
             cells: nodes
                 .iter()
                 // A check that ran twice counts as it went in the end.
-                .map(|node| checks().rfind(|check| check.check == name && check.node == *node))
+                .map(|node| checks().rfind(|check| check.check == name && check.place() == *node))
                 .map(|check| check.map(|check| cell(check, failures)))
                 .collect(),
         };
@@ -86,7 +87,7 @@ pub(super) fn rows(run: &Run, failures: &[Failure]) -> Vec<Row> {
             status: outcome_class(check.outcome),
             suite: text::plain(&check.suite),
             check: text::plain(&check.check),
-            node: text::plain(&check.node),
+            node: text::plain(&check.place()),
             spent: text::seconds(check.seconds),
             reason: text::plain(&check.reason),
             // A failure's output stands with its other evidence.
@@ -107,7 +108,7 @@ fn cell(check: &CheckRun, failures: &[Failure]) -> Cell {
 }
 
 fn anchor(check: &CheckRun, failures: &[Failure]) -> String {
-    evidence::anchor(failures, "check", &format!("{}/{}", check.suite, check.check), &check.node)
+    evidence::anchor(failures, "check", &format!("{}/{}", check.suite, check.check), &check.place())
 }
 
 /// Each name once, where it came first.

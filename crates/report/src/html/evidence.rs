@@ -59,7 +59,7 @@ pub(super) fn collect(run: &Run, plan: Option<&Plan>, attachments: &[Attachment]
     for check in run.failed_checks() {
         let status = super::timeline::outcome_class(check.outcome);
         let name = format!("{}/{}", check.suite, check.check);
-        let mut failure = Failure::new("check", status, &name, &check.node, &check.reason);
+        let mut failure = Failure::new("check", status, &name, &check.place(), &check.reason);
         failure.spent = text::seconds(check.seconds);
         failure.output = text::cut_middle(&text::plain(&check.output), OUTPUT_BYTES);
         failures.push(failure);

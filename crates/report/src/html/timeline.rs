@@ -7,7 +7,7 @@ use events::{NodeState, Outcome, TaskStatus};
 use serde::Serialize;
 
 use super::evidence::{self, Failure};
-use crate::run::{NodeRun, PhaseRun, Run};
+use crate::run::{CheckRun, NodeRun, PhaseRun, Run};
 use crate::text;
 
 /// The height of a row of bars, pixels.
@@ -123,10 +123,10 @@ pub(super) fn place(run: &Run, failures: &[Failure]) -> Option<Timeline> {
 /// Every node that anything is known of, those with a life of their own first.
 fn nodes(run: &Run) -> Vec<String> {
     let mut nodes: Vec<String> = run.nodes.iter().map(|node| node.name.clone()).collect();
-    let others = run.tasks.iter().map(|task| &task.node).chain(run.checks.iter().map(|check| &check.node));
-    for node in others {
-        if !nodes.contains(node) {
-            nodes.push(node.clone());
+    let tasks = run.tasks.iter().map(|task| task.node.clone());
+    for node in tasks.chain(run.checks.iter().map(CheckRun::place)) {
+        if !nodes.contains(&node) {
+            nodes.push(node);
         }
     }
     nodes
@@ -189,7 +189,7 @@ fn node_spans(run: &Run, node: &str, states: Option<&NodeRun>, end: f64, failure
         let anchor = evidence::anchor(failures, "task", &format!("{} / {}", task.play, task.task), node);
         spans.push(Span { start, seconds, kind: "task", status, label: String::new(), title, anchor });
     }
-    for check in run.checks.iter().filter(|check| check.node == node) {
+    for check in run.checks.iter().filter(|check| check.place() == node) {
         let seconds = text::seconds(check.seconds);
         let mut title =
             format!("check {}/{}\n{node}: {}, {seconds}", check.suite, check.check, check.outcome);

@@ -142,7 +142,8 @@ fn place(cluster: &ClusterPlan, node: &NodePlan, run: &Run, x: usize, top: usize
             address: interface.address.to_string(),
         })
     });
-    let failed = run.checks.iter().filter(|check| check.node == node.label && is_bad(check.outcome)).count();
+    let failed =
+        run.checks.iter().filter(|check| check.place() == node.label && is_bad(check.outcome)).count();
     let life = run.nodes.iter().find(|known| known.name == node.label);
     let broken = run.failed_nodes().any(|(known, _)| known.name == node.label);
     let booted = life.and_then(|life| life.boot_seconds());

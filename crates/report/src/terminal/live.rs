@@ -19,7 +19,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, P
 use super::narrator::Detail;
 use super::{Narrator, Options, Paint, Summary, Verbosity};
 use crate::reporter::Reporter;
-use crate::run::Counts;
+use crate::run::{Counts, place};
 use crate::text::{self, count};
 
 /// Nodes beyond these get no line: a lab that fills the screen is read from the phase's line.
@@ -145,6 +145,16 @@ impl Live {
         }
     }
 
+    /// A node of a fork has a line for as long as something goes on there.
+    fn forget(&mut self, name: &str) {
+        if self.nodes.get(name).is_some_and(|node| node.activity.is_empty())
+            && let Some(node) = self.nodes.remove(name)
+        {
+            node.bar.finish_and_clear();
+            self.screen.remove(&node.bar);
+        }
+    }
+
     fn show_tasks(&self) {
         let Tasks { done, changed, failed } = &self.tasks;
         let mut message = format!("{}, {changed} changed", count(*done, "task"));
@@ -203,15 +213,21 @@ impl Reporter for Live {
                 self.begin(node, &["since ", task].concat());
                 self.show_tasks();
             }
-            EventKind::CheckStarted { suite, check, node } => {
+            EventKind::CheckStarted { suite, check, node, fork } => {
                 self.running += 1;
-                self.begin(node, &[suite, "/", check].concat());
+                if !fork.is_empty() {
+                    self.node_state(&place(node, fork), NodeState::Ready, "");
+                }
+                self.begin(&place(node, fork), &[suite, "/", check].concat());
                 self.show_checks();
             }
-            EventKind::CheckFinished { suite, check, node, outcome, .. } => {
+            EventKind::CheckFinished { suite, check, node, fork, outcome, .. } => {
                 self.running = self.running.saturating_sub(1);
                 self.checks.add(*outcome);
-                self.end(node, &[suite, "/", check].concat());
+                self.end(&place(node, fork), &[suite, "/", check].concat());
+                if !fork.is_empty() {
+                    self.forget(&place(node, fork));
+                }
                 self.show_checks();
             }
             EventKind::RunStarted { .. }

@@ -6,6 +6,7 @@ use events::{Event, EventKind, Level, NodeState, Outcome, TaskStatus};
 use jiff::Timestamp;
 
 use super::Paint;
+use crate::run::place;
 use crate::text::{self, count};
 
 /// How many of the last lines of a failed check's output are shown.
@@ -215,7 +216,8 @@ impl Narrator {
     }
 
     fn check(&self, kind: &EventKind, lines: &mut Vec<String>) {
-        let EventKind::CheckFinished { suite, check, node, outcome, seconds, reason, output } = kind else {
+        let EventKind::CheckFinished { suite, check, node, fork, outcome, seconds, reason, output } = kind
+        else {
             return;
         };
         let (word, wanted) = match outcome {
@@ -227,7 +229,7 @@ impl Narrator {
         if self.detail < wanted {
             return;
         }
-        let name = text::plain(&[suite, "/", check, " ", node].concat());
+        let name = text::plain(&[suite, "/", check, " ", &place(node, fork)].concat());
         let word = self.outcome(*outcome, word);
         let mut line = format!("  {word} {} {}", name.trim_end(), self.paint.faint(&text::seconds(*seconds)));
         if *outcome == Outcome::Skipped {

@@ -63,7 +63,7 @@ impl Summary {
             lines.push(format!("{failed} task {name}: {}", one_line(&task.message)));
         }
         for check in run.failed_checks() {
-            let name = text::plain(&format!("{}/{} {}", check.suite, check.check, check.node));
+            let name = text::plain(&format!("{}/{} {}", check.suite, check.check, check.place()));
             let word = if check.outcome == Outcome::Failed { "FAIL" } else { "INTERRUPTED" };
             lines.push(format!("{} {}: {}", paint.bad(word), name.trim_end(), one_line(&check.reason)));
         }

@@ -234,7 +234,15 @@ fn tests(story: &mut Story, start: f64) -> f64 {
                 let name = |kind: fn(String, String, String) -> EventKind| {
                     kind(suite.into(), check.into(), node.into())
                 };
-                story.at(begun, name(|suite, check, node| EventKind::CheckStarted { suite, check, node }));
+                story.at(
+                    begun,
+                    name(|suite, check, node| EventKind::CheckStarted {
+                        suite,
+                        check,
+                        node,
+                        fork: String::new(),
+                    }),
+                );
                 let failure =
                     FAILURES.iter().find(|failure| (failure.0, failure.1, failure.2) == (suite, check, node));
                 let (outcome, reason, output) = match failure {
@@ -253,6 +261,7 @@ fn tests(story: &mut Story, start: f64) -> f64 {
                         suite: suite.into(),
                         check: check.into(),
                         node: node.into(),
+                        fork: String::new(),
                         outcome,
                         seconds,
                         reason: reason.into(),

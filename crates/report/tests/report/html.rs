@@ -171,6 +171,7 @@ fn broken_lab() -> (Vec<Event>, plan::model::Plan, Vec<Attachment>) {
                     suite: "fabric".into(),
                     check: check.into(),
                     node: node.name.clone(),
+                    fork: String::new(),
                     outcome,
                     seconds: 0.8,
                     reason: if outcome == Outcome::Failed { "no carrier".into() } else { String::new() },
@@ -217,6 +218,22 @@ fn nodes_and_tasks_that_failed_have_their_evidence() {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("report-broken");
     std::fs::create_dir_all(&folder).expect("a folder of ours");
     std::fs::write(folder.join("report.html"), page).expect("a folder of ours");
+}
+
+#[test]
+fn what_ran_on_a_fork_is_told_apart_from_the_same_on_the_lab() {
+    let (mut events, plan, _) = broken_lab();
+    for event in &mut events {
+        if let EventKind::CheckFinished { check, node, fork, .. } = &mut event.kind
+            && (check.as_str(), node.as_str()) == ("link-up", "compute-04")
+        {
+            "test-2".clone_into(fork);
+        }
+    }
+    let console = Attachment { name: "consoles/demo-compute-04@test-2.log".into(), text: "it fell".into() };
+    let page = render(&events, Some(&plan), &[console]).expect("a page");
+    assert!(page.contains("compute-04@test-2"), "the fork is not named");
+    assert!(page.contains("it fell"), "the console of the fork's node is not shown");
 }
 
 #[test]

@@ -100,3 +100,24 @@ fn a_killed_run_has_an_error_for_the_check_it_was_at() {
     // The check and the phase it was in; the phase is told by the check.
     assert_eq!((report.tests, report.errors), (1, 1));
 }
+
+#[test]
+fn a_fork_is_a_property_because_which_one_it_was_differs_from_run_to_run() {
+    let mut events = fixture::events();
+    for event in &mut events {
+        match &mut event.kind {
+            EventKind::CheckStarted { check, fork, .. } | EventKind::CheckFinished { check, fork, .. }
+                if check == "munge-roundtrip" =>
+            {
+                "test-1".clone_into(fork);
+            }
+            _ => {}
+        }
+    }
+    let report = parse(&events);
+    assert_eq!(report.tests, 81, "a start and an end on a fork are one test case");
+    let case = find(&report, "slurm", "slurm.controller", "munge-roundtrip");
+    let properties: Vec<(&str, &str)> =
+        case.properties.iter().map(|known| (known.name.as_str(), known.value.as_str())).collect();
+    assert_eq!(properties, [("fork", "test-1")]);
+}

@@ -1,0 +1,149 @@
+//! Forks of the lab under test, for destructive checks and sabotages. A fork goes when it is given back; its consoles stay
+//! with the run, and what else is left of it is a leak.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use engine::{Session, Start};
+use events::{EventKind, Level, Sink};
+use harness::{
+    forks::{Error, Fork, Forks},
+    shell::{self, Shell},
+};
+use image::Store;
+use system::{cancel::Cancel, clock::Stopwatch, host, process::Output};
+
+use crate::proof::{NodeShell, Proof};
+
+/// What a fork's lab takes beside its machines' memory, and each of its emulators, MiB.
+const OVERHEAD_MIB: u64 = 160;
+
+/// Makes forks of a lab.
+pub(crate) struct LabForks<'a> {
+    proof: &'a Proof<'a>,
+    /// How many were made. Who has it is the only one to freeze the lab.
+    made: Mutex<usize>,
+    /// What is left of forks that were given back.
+    left: Mutex<Vec<String>>,
+}
+
+impl<'a> LabForks<'a> {
+    /// Forks of the lab that is proved.
+    pub(crate) fn new(proof: &'a Proof<'a>) -> Self {
+        Self { proof, made: Mutex::default(), left: Mutex::default() }
+    }
+
+    /// What is left of forks that were given back; nothing when all is well.
+    pub(crate) fn left(self) -> Vec<String> {
+        self.left.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Names that no fork of this lab has.
+    fn names(&self, count: usize, made: &mut usize) -> Vec<String> {
+        let taken = self.proof.site.folder.forks();
+        let mut names = Vec::new();
+        while names.len() < count {
+            *made += 1;
+            let name = format!("test-{made}");
+            if !taken.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    fn make(&self, names: &[String]) -> Result<Vec<Session>, engine::Error> {
+        let Proof { session, plan, verdict, run, settings, cancel, .. } = *self.proof;
+        let (store, options) = (Store::new(&settings.cache), image::Options::default());
+        let images = engine::images(plan, &store, &options, run.sink(), cancel)?;
+        let deployed = BTreeMap::new();
+        let start =
+            Start { plan, images: &images, verdict, templates: None, deployed: &deployed, record: None };
+        session.fork(names, &start, &Warnings(run.sink()), cancel)
+    }
+}
+
+impl Forks for LabForks<'_> {
+    /// One more than there are processors: whoever breaks something waits more than it computes.
+    fn room(&self) -> usize {
+        let nodes = self.proof.plan.nodes().filter(|(_, node)| node.auto_start);
+        let one_mib: u64 = nodes.map(|(_, node)| node.memory_mib + OVERHEAD_MIB).sum();
+        let fit = host::available_memory_mib() / (one_mib + OVERHEAD_MIB);
+        usize::try_from(fit).unwrap_or(1).clamp(1, host::cpus() + 1)
+    }
+
+    fn fork(&self, count: usize) -> Result<Vec<Box<dyn Fork + '_>>, Error> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let watch = Stopwatch::start();
+        let names = self.names(count, &mut made);
+        let sessions = self.make(&names).map_err(|error| {
+            if error.is_interruption() {
+                Error::Cancelled
+            } else {
+                Error::Impossible { reason: error.to_string() }
+            }
+        })?;
+        let message = format!("forked the lab as {}, in {:.1} s", names.join(", "), watch.seconds());
+        self.proof.run.sink().emit(EventKind::Notice { level: Level::Info, message });
+        let fork = |(name, session): (String, Session)| {
+            let shell = NodeShell(session.ssh());
+            Box::new(LabFork { name, shell, session: Some(session), forks: self }) as Box<dyn Fork>
+        };
+        Ok(names.into_iter().zip(sessions).map(fork).collect())
+    }
+}
+
+/// A fork that is lent.
+struct LabFork<'a> {
+    name: String,
+    shell: NodeShell,
+    session: Option<Session>,
+    forks: &'a LabForks<'a>,
+}
+
+impl Shell for LabFork<'_> {
+    fn run(
+        &self,
+        node: &str,
+        script: &str,
+        deadline: Duration,
+        cancel: &Cancel,
+    ) -> Result<Output, shell::Error> {
+        self.shell.run(node, script, deadline, cancel)
+    }
+}
+
+impl Fork for LabFork<'_> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for LabFork<'_> {
+    fn drop(&mut self) {
+        let Some(session) = self.session.take() else { return };
+        let Proof { site, plan, run, .. } = *self.forks.proof;
+        run.keep_consoles(session.folder(), &self.name);
+        let gone = session.destroy().and_then(|()| site.fork(&self.name));
+        let left = match gone {
+            Ok(fork) => engine::leaks(&fork, plan),
+            Err(error) => vec![error.to_string()],
+        };
+        let told = left.into_iter().map(|what| format!("of the fork {}: {what}", self.name));
+        self.forks.left.lock().unwrap_or_else(PoisonError::into_inner).extend(told);
+    }
+}
+
+/// Only what a person should worry about: that the nodes of a fork are ready is no news of the lab's.
+struct Warnings<'a>(&'a dyn Sink);
+
+impl Sink for Warnings<'_> {
+    fn emit(&self, kind: EventKind) {
+        if matches!(kind, EventKind::Notice { level: Level::Warning, .. }) {
+            self.0.emit(kind);
+        }
+    }
+}
