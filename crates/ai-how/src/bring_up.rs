@@ -68,6 +68,7 @@ pub(crate) fn deployed(plan: &Plan, secrets: Option<&Path>) -> Result<BTreeMap<S
                 facts: facts(node),
                 secrets: secrets.clone(),
                 services: services.iter().map(|service| (*service).to_owned()).collect(),
+                before_time_passes: kept::before_time_passes(cluster, node),
                 forgotten: FORGOTTEN,
             };
             all.insert(node.domain.clone(), deployed);

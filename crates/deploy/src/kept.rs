@@ -57,6 +57,24 @@ pub fn services(cluster: &ClusterPlan, node: &NodePlan) -> Option<&'static [&'st
     }
 }
 
+/// A script for a node that was frozen and whose clock is about to jump over this much time. To SLURM a job that ran has run
+/// all the while, so the controller gives each one that much more; nothing for other nodes.
+pub fn before_time_passes(cluster: &ClusterPlan, node: &NodePlan) -> Option<fn(Duration) -> String> {
+    let is_controller = cluster.slurm.is_some() && node.role == Role::Controller;
+    is_controller.then_some(prolong_jobs as fn(Duration) -> String)
+}
+
+fn prolong_jobs(gap: Duration) -> String {
+    let minutes = gap.as_secs().div_ceil(60);
+    format!(
+        "systemctl is-active --quiet slurmctld || exit 0
+for job in $(squeue --noheader --states=RUNNING,SUSPENDED --format=%A); do
+    scontrol update JobId=\"$job\" TimeLimit=+{minutes}
+done
+"
+    )
+}
+
 /// The lab's secrets that every node needs, from their `folder`; made if there are none.
 ///
 /// # Errors

@@ -9,21 +9,31 @@ use std::{
     time::Duration,
 };
 
+use config::model::Role;
 use events::{Level, NodeState};
 use guest::agent::{self, Agent, Card, Identity, OwnFile};
-use plan::model::{ClusterPlan, NodePlan};
+use plan::{
+    Plan,
+    model::{ClusterPlan, NodePlan},
+};
 use render::{Frozen, Start};
-use system::{clock::Stopwatch, file, host};
+use system::{cancel::Cancel, clock::Stopwatch, file, host};
 use template::{Files, Key, Kind, Template};
 
 use crate::{
     Error, Place, Session, Templates, access, memory,
     slots::Slots,
-    start::{Placed, Starting},
+    start::{Placed, Starting, first_error},
 };
 
 /// How long a copy may take to know who it is on a host with KVM; multiplied with the host's slowness.
 const IDENTITY_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long the services of a deployed copy may take to start on a host with KVM; multiplied with the host's slowness.
+const SERVICES_LIMIT: Duration = Duration::from_secs(15);
+
+/// How long a copy may take to hear that it may settle.
+const SETTLE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Bytes that a copy's random numbers start from.
 const ENTROPY: usize = 64;
@@ -68,13 +78,15 @@ impl Starting<'_> {
     /// Lets copies run, tells each who it is, and returns the domains that are ready with what they are copies of. Of the
     /// others there is nothing, and the user was told why.
     pub(crate) fn identified(&self, copies: Vec<Copy<'_>>) -> Result<BTreeMap<String, Kind>, Error> {
-        // One more than the host has processors: now and then a copy waits for the host.
+        // One more than the host has processors: now and then a copy waits for the host. With more of them at once each
+        // one's work costs the processors more, since they keep less of it at hand.
         let places = Slots::new(host::cpus() + 1);
         let awake = self.attempts(&places, copies, |copy| self.identify(copy))?;
-        for Copy { placed: (_, node), .. } in &awake {
-            // A copy that does not hear this is no worse than before.
-            let _ = self.agent(node).and_then(|mut agent| agent.settle());
-        }
+        let mut deployed: Vec<&Copy<'_>> =
+            awake.iter().filter(|copy| copy.template.manifest.kind == Kind::Deployed).collect();
+        // A compute node registers with a controller that listens.
+        deployed.sort_by_key(|copy| copy.placed.1.role != Role::Controller);
+        first_error(self.each(&places, &deployed, |copy| self.start_services(copy.placed.1)))?;
         let kind = |copy: Copy<'_>| (copy.placed.1.domain.clone(), copy.template.manifest.kind);
         Ok(awake.into_iter().map(kind).collect())
     }
@@ -199,7 +211,6 @@ impl Starting<'_> {
             (template.manifest.kind, self.start.deployed.get(&node.domain))
         {
             identity.files.extend(deployed.secrets.iter().cloned());
-            identity.services.clone_from(&deployed.services);
         }
         self.agent(node)?.identity(&identity)?;
         let ready = self.session.folder().join(&node.ready);
@@ -209,6 +220,17 @@ impl Starting<'_> {
         self.say(node, NodeState::Ready, "");
         self.measured(node, "copy-to-ready", watch.seconds());
         Ok(())
+    }
+
+    /// Starts what runs on a node after a deployment. What does not start is found by whoever needs it.
+    fn start_services(&self, node: &NodePlan) -> Result<(), Error> {
+        let Some(deployed) = self.start.deployed.get(&node.domain) else { return Ok(()) };
+        let script = format!("systemctl start {}", deployed.services.join(" "));
+        let limit = SERVICES_LIMIT.mul_f64(self.start.verdict.slowness);
+        match self.session.run(node, &script, limit, self.cancel) {
+            Err(error) if error.is_interruption() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn agent<'b>(&'b self, node: &'b NodePlan) -> Result<Agent<'b>, agent::Error> {
@@ -244,12 +266,18 @@ impl Starting<'_> {
                 file("/root/.ssh/authorized_keys", format!("{}\n", self.authorized_key), 0o600),
             ],
             cards: cards.collect(),
-            services: Vec::new(),
         })
     }
 }
 
 impl Session {
+    /// Lets copies do what could wait until everything of the lab runs. One that does not hear it is no worse than before.
+    pub fn settle(&self, plan: &Plan, copies: &BTreeSet<String>, cancel: &Cancel) {
+        for (_, node) in plan.nodes().filter(|(_, node)| copies.contains(&node.domain)) {
+            let _ = self.agent(node, SETTLE_LIMIT, cancel).and_then(|mut agent| agent.settle());
+        }
+    }
+
     /// Whether a start was killed before this copy was ready: then nothing was done with its disk.
     pub(crate) fn is_unready(&self, node: &NodePlan) -> bool {
         unready(self.folder(), node).exists()

@@ -32,6 +32,9 @@ use crate::{
 /// How long an agent may take to set a clock, on an emulated node with much to do.
 const CLOCK_LIMIT: Duration = Duration::from_secs(30);
 
+/// A sleep that no daemon minds.
+const SHORT: Duration = Duration::from_secs(30);
+
 /// One frozen machine's files.
 pub(crate) struct Frozen(Files);
 
@@ -77,8 +80,9 @@ impl Starting<'_> {
                 self.each(&places, nodes, |(_, node)| self.freeze_one(node, &Frozen::of(folder, node))),
             )
         });
-        let go_on = self.go_on(nodes);
-        frozen.and(go_on)
+        let resumed = self.resume(nodes);
+        self.set_clocks(nodes);
+        frozen.and(resumed)
     }
 
     fn freeze_one(&self, node: &NodePlan, frozen: &Frozen) -> Result<(), Error> {
@@ -107,7 +111,9 @@ impl Starting<'_> {
         let made = self.each(&places, nodes, |placed| self.thaw_one(placed, &Frozen::of(folder, placed.1)));
         drop(lock);
         first_error(made)?;
-        self.go_on(nodes)?;
+        self.resume(nodes)?;
+        self.before_time_passes(nodes);
+        self.set_clocks(nodes);
         nodes.iter().for_each(|(_, node)| self.say(node, NodeState::Ready, ""));
         Ok(())
     }
@@ -120,12 +126,32 @@ impl Starting<'_> {
         Ok(self.session.hypervisor.restore_domain(&node.domain, &xml)?)
     }
 
-    /// Lets held nodes go on together, and tells them how late it is.
-    pub(crate) fn go_on(&self, nodes: &[Placed<'_>]) -> Result<(), Error> {
+    /// Lets held nodes go on together.
+    fn resume(&self, nodes: &[Placed<'_>]) -> Result<(), Error> {
         let hypervisor = &self.session.hypervisor;
         // Not through `each`: whoever wants to stop does not want to leave them held.
         let resumed = nodes.iter().map(|(_, node)| Ok(hypervisor.resume_domain(&node.domain)?));
-        first_error(resumed.collect())?;
+        first_error(resumed.collect())
+    }
+
+    /// Lets nodes that were frozen long ago prepare for their clocks to jump, while it is still then on all of them.
+    fn before_time_passes(&self, nodes: &[Placed<'_>]) {
+        for (_, node) in nodes {
+            let late = self.start.deployed.get(&node.domain).and_then(|deployed| deployed.before_time_passes);
+            let Some(script) = late else { continue };
+            let prepared = self.session.agent(node, CLOCK_LIMIT, self.cancel).and_then(|mut agent| {
+                let gap = Duration::try_from_secs_f64(agent.clock_offset()?).unwrap_or_default();
+                if gap < SHORT { Ok(()) } else { agent.run(&script(gap)).map(drop) }
+            });
+            if let Err(error) = prepared {
+                let message = format!("{} was not told how long it slept: {error}", node.label);
+                self.notice(Level::Warning, message);
+            }
+        }
+    }
+
+    /// Tells nodes how late it is, all at once: daemons that talk to each other believe no clock but their own.
+    fn set_clocks(&self, nodes: &[Placed<'_>]) {
         thread::scope(|scope| {
             for (_, node) in nodes {
                 scope.spawn(|| {
@@ -136,7 +162,6 @@ impl Starting<'_> {
                 });
             }
         });
-        Ok(())
     }
 }
 

@@ -7,7 +7,10 @@
 //! The template never ran as that node and never read its secrets: its memory is that of a machine which booted from a
 //! disk that no longer had them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use events::{Level, Sink};
 use plan::model::NodePlan;
@@ -31,6 +34,8 @@ pub struct Deployed {
     pub secrets: Vec<guest::agent::OwnFile>,
     /// systemd units that a copy starts, in this order.
     pub services: Vec<String>,
+    /// A script that such a node runs before its clock jumps over so much time, where that makes a difference to it.
+    pub before_time_passes: Option<fn(Duration) -> String>,
     /// Files that no template keeps; a path that ends with `/` means all files in that folder.
     pub forgotten: &'static [&'static str],
 }

@@ -62,6 +62,8 @@ impl Start<'_> {
 pub struct Started {
     /// Domains that began with a disk as new as the image, or as their template's.
     pub fresh: BTreeSet<String>,
+    /// Domains that are copies of templates.
+    pub copies: BTreeSet<String>,
     /// Clusters, by name, that were started as a deployment left them.
     pub deployed: BTreeSet<String>,
 }
@@ -267,7 +269,8 @@ impl<'a> Starting<'a> {
             let mut started = cluster.nodes.iter().filter(|node| node.auto_start).peekable();
             started.peek().is_some() && started.all(kept)
         });
-        Ok(Started { fresh: began, deployed: clusters.map(|cluster| cluster.name.clone()).collect() })
+        let deployed = clusters.map(|cluster| cluster.name.clone()).collect();
+        Ok(Started { fresh: began, deployed, copies: copied.into_keys().collect() })
     }
 
     /// Does the same for all at once, as far as there are places, and tells how each went.

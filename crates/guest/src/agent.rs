@@ -95,8 +95,6 @@ pub struct Identity {
     pub files: Vec<OwnFile>,
     /// Brought up when all of the above is done.
     pub cards: Vec<Card>,
-    /// systemd units to start at the end, in this order.
-    pub services: Vec<String>,
 }
 
 /// A conversation with one node's agent.
@@ -179,7 +177,6 @@ impl<'a> Agent<'a> {
             "entropy": BASE64_STANDARD.encode(&identity.entropy),
             "files": files,
             "interfaces": identity.cards,
-            "services": identity.services,
         }))
         .map(drop)
     }
@@ -309,7 +306,6 @@ mod tests {
                 owner: Some("munge".into()),
             }],
             cards: Vec::new(),
-            services: vec!["munge.service".into()],
         }
     }
 
@@ -328,7 +324,6 @@ mod tests {
         let offset = heard[2]["clock_offset"].as_f64().unwrap();
         assert!((now - 1000.5 - offset).abs() < 1.0, "{offset}");
         assert_eq!(heard[2]["files"][0]["content"], BASE64_STANDARD.encode("secret"));
-        assert_eq!(heard[2]["services"][0], "munge.service");
     }
 
     #[test]

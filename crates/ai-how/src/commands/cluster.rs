@@ -91,6 +91,7 @@ pub(crate) fn start(
                 Err(failure)
             })?;
         }
+        session.settle(&plan, &started.copies, cancel);
         Ok(session.keep()?)
     })();
     run.finish(result)

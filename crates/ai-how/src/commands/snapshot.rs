@@ -1,13 +1,12 @@
 //! `ai-how cluster snapshot`: create, list, revert, rm.
 
-use std::collections::BTreeMap;
-
 use engine::{Session, Start};
 use events::{EventKind, Phase};
 use serde_json::json;
 use system::{cancel::Cancel, clock::Stopwatch};
 
 use crate::{
+    bring_up,
     cli::{Format, Lab, Snapshot},
     commands::cluster,
     document, exit,
@@ -61,14 +60,9 @@ impl Work<'_> {
         let run = Run::start(&about, self.settings, site.folder.path())?;
         let result = (|| {
             let images = cluster::images(plan, &run, self.settings, self.cancel)?;
-            let start = Start {
-                plan,
-                images: &images,
-                verdict,
-                templates: None,
-                deployed: &BTreeMap::new(),
-                record: None,
-            };
+            let deployed = bring_up::deployed(plan, None)?;
+            let start =
+                Start { plan, images: &images, verdict, templates: None, deployed: &deployed, record: None };
             run.phase(Phase::Boot, || {
                 let watch = Stopwatch::start();
                 let message = work(session, &start, &run)?;

@@ -182,6 +182,7 @@ impl Command<'_> {
                 Ok((session, up.boot(session, &images, true)?))
             })?;
             up.deploy(session, &images, &started, || Ok(ansible))?;
+            session.settle(&plan, &started.copies, self.cancel);
             let result = work(&self.proof(session, &site, &plan, &verdict, &run));
             measure::nodes(&plan, session.folder(), run.sink());
             result

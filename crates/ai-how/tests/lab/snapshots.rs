@@ -269,9 +269,33 @@ fn a_cluster_goes_back_to_a_snapshot_and_its_job_goes_on() {
     }
     assert_eq!(on(&bench, "controller", "srun -N1 hostname"), "compute-01\n");
     snapshot_ok(&bench, &["create", "last"]);
+    a_job_outlives_the_hours_until_a_revert(&bench);
     bench.ok(&["cluster", "destroy", "bench.yaml"]);
     bench.assert_clean("a snapshot");
     assert_eq!(fs::read_dir(bench.path("state/labs")).unwrap().count(), 0);
+}
+
+/// To SLURM a job of two hours ago has long been over its limit of ten minutes when the clocks are set.
+fn a_job_outlives_the_hours_until_a_revert(bench: &Bench) {
+    on(bench, "controller", "scancel --user root; systemctl stop slurmctld");
+    on(bench, "compute-01", "systemctl stop slurmd");
+    let then = now() - 7200.0;
+    for (node, services) in [("controller", "munge slurmctld"), ("compute-01", "munge slurmd")] {
+        on(bench, node, &format!("date -s @{then:.0} >/dev/null; systemctl restart {services}"));
+    }
+    let submit = "until sinfo -h -o %T | grep -qx idle; do sleep 0.5; done; \
+                  job=$(sbatch --parsable -t 10 --wrap 'sleep 3000'); \
+                  until [ \"$(squeue -h -j $job -o %T)\" = RUNNING ]; do sleep 0.5; done; date +%s";
+    let asked: f64 = on(bench, "controller", submit).trim().parse().unwrap();
+    assert!(now() - asked > 7000.0, "the clock was not set back");
+    snapshot_ok(bench, &["create", "hours"]);
+    snapshot_ok(bench, &["revert", "hours"]);
+    // slurmctld looks at limits every half minute.
+    thread::sleep(Duration::from_secs(35));
+    let found = on(bench, "controller", "date +%s; squeue -h -o %T; sinfo -h -o %T");
+    let found: Vec<&str> = found.lines().collect();
+    assert!((now() - found[0].parse::<f64>().unwrap()).abs() < 60.0, "the clock was not set: {found:?}");
+    assert_eq!(found[1..], ["RUNNING", "allocated"]);
 }
 
 fn names_are_looked_at(bench: &Bench) {
