@@ -43,11 +43,11 @@ impl Folder {
         Self { path: self.path.with_file_name(format!("{}{FORK}{name}", self.id())) }
     }
 
-    /// The names of this lab's forks.
+    /// The names of this lab's forks, running or not. Of one that ended with a killed command there are only logs.
     pub fn forks(&self) -> Vec<String> {
         let state = self.path.parent().and_then(Path::parent).unwrap_or(&self.path);
         let prefix = format!("{}{FORK}", self.id());
-        let ids = Self::all(state).into_iter().map(|folder| folder.id());
+        let ids = Self::all(state).into_iter().filter(Self::has_disks).map(|folder| folder.id());
         ids.filter_map(|id| id.strip_prefix(&prefix).map(str::to_owned)).collect()
     }
 

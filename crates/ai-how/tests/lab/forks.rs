@@ -159,11 +159,12 @@ fn what_is_destructive_runs_on_a_fork_that_goes() {
     bench.assert_clean("checks on forks");
 }
 
-/// The folders of forks.
+/// The forks of the lab.
 fn forks(bench: &Bench) -> Vec<String> {
-    let labs = fs::read_dir(bench.path("state/labs")).unwrap().flatten();
-    let names = labs.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    names.filter(|name| name.contains('+')).collect()
+    let status = bench.ok(&["cluster", "status", "bench.yaml", "--format", "json"]);
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let names = status["forks"].as_array().unwrap().iter();
+    names.map(|name| name.as_str().unwrap().to_owned()).collect()
 }
 
 fn now() -> i64 {
