@@ -31,7 +31,7 @@ const ROOMS: &[Room] = &[
     pure("plan", &["config"]),
     pure("render", &["config", "plan"]),
     room("system", &["events"]),
-    room("image", &["events", "system"]),
+    room("image", &["config", "events", "system"]),
     room("template", &["system"]),
     room("guest", &["config", "plan", "system"]),
     room("lab", &["config", "plan", "render", "system"]),

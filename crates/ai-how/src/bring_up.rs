@@ -154,7 +154,7 @@ impl BringUp<'_> {
             folder: self.run.folder(),
             secrets: &session.secrets(),
             ansible,
-            slowness: self.verdict.slowness,
+            slowness: self.verdict.slowest(),
         };
         deployment.run(self.run.sink(), self.cancel).map_err(deploy_failure)?;
         plan.clusters.iter().try_for_each(|cluster| record.set(self.plan, cluster))
@@ -177,7 +177,7 @@ impl BringUp<'_> {
         let (controllers, computes): (Vec<_>, Vec<_>) = nodes.partition(|node| node.role == Role::Controller);
         let Some(controller) = controllers.first() else { return Ok(true) };
         let computes: Vec<&str> = computes.iter().map(|node| node.name.as_str()).collect();
-        let limit = WAIT_LIMIT.mul_f64(self.verdict.slowness);
+        let limit = WAIT_LIMIT.mul_f64(self.verdict.slowest());
         let script = kept::wait_script(&computes, limit);
         let why = match session.run(controller, &script, limit * 2, self.cancel) {
             Ok(output) if output.code == 0 => return Ok(true),

@@ -172,6 +172,18 @@ pub enum PlanFormat {
     Dot,
 }
 
+/// An instruction set, as config files name it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Arch {
+    /// 64-bit x86.
+    #[default]
+    #[value(name = "x86_64")]
+    X86_64,
+    /// 64-bit Arm.
+    #[value(name = "aarch64")]
+    Aarch64,
+}
+
 /// `image` commands.
 #[derive(Debug, Subcommand)]
 pub enum Image {
@@ -180,6 +192,9 @@ pub enum Image {
         /// Its name.
         #[arg(default_value = "debian-13")]
         name: String,
+        /// The instruction set of the nodes that boot it.
+        #[arg(long, value_enum, default_value_t)]
+        arch: Arch,
         /// The package mirror [default: that of the host's apt]
         #[arg(long, value_name = "URL", env = "AI_HOW_MIRROR")]
         mirror: Option<String>,

@@ -69,7 +69,7 @@ impl Proof<'_> {
                 fork: "",
             };
             let options =
-                Options { slowness: self.verdict.slowness, parallel: host::cpus().max(2), fail_fast: false };
+                Options { slowness: self.verdict.slowest(), parallel: host::cpus().max(2), fail_fast: false };
             let result = tests(target, options);
             let left = forks.left();
             let leaked = || Failure::new(exit::FAILED, format!("something is left {}", left.join(", ")));

@@ -81,11 +81,11 @@ impl Run {
                 .join(" "),
             lab: about.plan.lab.clone(),
             file: about.file.display().to_string(),
-            accelerator: about.verdict.accelerator.to_string(),
+            accelerator: about.verdict.accelerators(),
         });
         point_latest(&runs, &name);
-        if about.verdict.accelerator == Accelerator::Tcg {
-            let message = format!("machines are emulated (TCG): {}", about.verdict.reason);
+        for (_, found) in about.verdict.each().filter(|(_, found)| found.accelerator == Accelerator::Tcg) {
+            let message = format!("machines are emulated (TCG): {}", found.reason);
             run.recorder.emit(EventKind::Notice { level: Level::Info, message });
         }
         Ok(run)

@@ -32,7 +32,7 @@ impl Running {
         let lock = cluster::lock(&site)?;
         let session = site.find(cancel)?.ok_or_else(absent)?;
         let plan = site.plan()?.ok_or_else(absent)?;
-        let verdict = accelerator::probe(&settings.cache, cancel)?;
+        let verdict = accelerator::probe(&settings.cache, plan.archs(), cancel)?;
         Ok(Self { site, session, plan, verdict, _lock: lock })
     }
 }

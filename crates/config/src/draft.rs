@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use crate::diagnostic::{Code, Diagnostic, Severity, Span};
-use crate::model::{Image, Role};
+use crate::model::{Arch, Image, Role};
 use crate::yaml::Located;
 
 /// A lab as the file states it.
@@ -70,6 +70,7 @@ pub(crate) struct Node {
     pub(crate) name: Located<String>,
     pub(crate) domain: String,
     pub(crate) role: Role,
+    pub(crate) arch: Arch,
     pub(crate) cpus: u64,
     pub(crate) memory_mib: Located<u64>,
     pub(crate) disk_gib: Located<u64>,

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One config file: clusters that live in one lab.
@@ -85,6 +86,8 @@ pub struct Node {
     pub domain: String,
     /// What it is for.
     pub role: Role,
+    /// The instruction set of its processors.
+    pub arch: Arch,
     /// Virtual processors.
     pub cpus: u32,
     /// Memory, MiB.
@@ -97,6 +100,40 @@ pub struct Node {
     pub interfaces: Vec<Interface>,
     /// Whether starting the cluster starts it.
     pub auto_start: bool,
+}
+
+/// An instruction set, by the name that the kernel and QEMU have for it. What a file leaves open is the same on every host,
+/// so the default is no fact of the host.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Arch {
+    /// 64-bit x86; Debian's amd64.
+    #[default]
+    #[serde(rename = "x86_64")]
+    X86_64,
+    /// 64-bit Arm; Debian's arm64.
+    Aarch64,
+}
+
+impl Arch {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::X86_64, Self::Aarch64];
+
+    /// The name, as config files have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Aarch64 => "aarch64",
+        }
+    }
+}
+
+impl std::fmt::Display for Arch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
 }
 
 /// What a node is for.

@@ -181,6 +181,7 @@ fn settle_node(
         name: node.name.value,
         domain: node.domain,
         role: node.role,
+        arch: node.arch,
         cpus: u32::try_from(node.cpus).unwrap_or(u32::MAX),
         memory_mib: node.memory_mib.value,
         disk_gib: node.disk_gib.value,

@@ -15,6 +15,10 @@ use crate::yaml::{Node, Text, UnknownKey, Value, to_json};
 /// Where looking at the shape stops. A file of another kind would give a finding for every key.
 const MOST: usize = 1000;
 
+/// What other programs call a value, and what it is called here.
+const OTHER_NAMES: &[(&str, &str)] =
+    &[("amd64", "x86_64"), ("x64", "x86_64"), ("x86-64", "x86_64"), ("arm64", "aarch64")];
+
 /// Reports everything in which the tree differs from the schema.
 pub(crate) fn check(
     text: &Text<'_>,
@@ -244,7 +248,9 @@ impl<'a> Reader<'a> {
             return;
         };
         let quoted: Vec<_> = options.iter().map(|option| format!("`{option}`")).collect();
-        let help = match (nearest(given, options.iter().copied()), options) {
+        let near = nearest(given, options.iter().copied());
+        let other_name = || OTHER_NAMES.iter().find(|(other, name)| other == given && options.contains(name));
+        let help = match (near.or_else(|| other_name().map(|(_, name)| *name)), options) {
             (Some(near), _) => format!("did you mean `{near}`?"),
             (None, [only]) => format!("write `{only}`"),
             (None, _) => "use one of these".to_owned(),

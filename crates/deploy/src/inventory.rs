@@ -161,7 +161,7 @@ impl Display for List<'_> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use config::model::{Image, Partition};
+    use config::model::{Arch, Image, Partition};
     use plan::model::InterfacePlan;
 
     use super::*;
@@ -173,6 +173,7 @@ pub(crate) mod tests {
             domain: format!("{cluster}-{name}"),
             uuid: Default::default(),
             role,
+            arch: Arch::default(),
             cpus,
             memory_mib,
             disk_gib: 8,

@@ -68,7 +68,7 @@ impl Starting<'_> {
         watch: Stopwatch,
         said: &dyn Fn() -> bool,
     ) -> Result<(), Error> {
-        let limit = BOOT_LIMIT.mul_f64(self.start.verdict.slowness);
+        let limit = BOOT_LIMIT.mul_f64(self.start.verdict.slowness(node.arch));
         let not_ready = |why: String| Error::NotReady {
             node: node.label.clone(),
             why,

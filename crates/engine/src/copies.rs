@@ -226,7 +226,7 @@ impl Starting<'_> {
     fn start_services(&self, node: &NodePlan) -> Result<(), Error> {
         let Some(deployed) = self.start.deployed.get(&node.domain) else { return Ok(()) };
         let script = format!("systemctl start {}", deployed.services.join(" "));
-        let limit = SERVICES_LIMIT.mul_f64(self.start.verdict.slowness);
+        let limit = SERVICES_LIMIT.mul_f64(self.start.verdict.slowness(node.arch));
         match self.session.run(node, &script, limit, self.cancel) {
             Err(error) if error.is_interruption() => Err(error),
             _ => Ok(()),
@@ -234,7 +234,7 @@ impl Starting<'_> {
     }
 
     pub(crate) fn agent<'b>(&'b self, node: &'b NodePlan) -> Result<Agent<'b>, agent::Error> {
-        let limit = IDENTITY_LIMIT.mul_f64(self.start.verdict.slowness);
+        let limit = IDENTITY_LIMIT.mul_f64(self.start.verdict.slowness(node.arch));
         self.session.agent(node, limit, self.cancel)
     }
 

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use config::model::{
-    Cluster, ClusterKind, Image as ImageName, Interface, Lab, Network, Node, Partition, Role, Slurm,
+    Arch, Cluster, ClusterKind, Image as ImageName, Interface, Lab, Network, Node, Partition, Role, Slurm,
 };
 use events::Silent;
 use image::{Image, Manifest};
@@ -20,6 +20,7 @@ fn plan() -> Plan {
         name: name.into(),
         domain: format!("hpc-{name}"),
         role,
+        arch: Arch::default(),
         cpus: 1,
         memory_mib: 64,
         disk_gib: 2,
@@ -59,6 +60,7 @@ fn images(folder: &Path) -> BTreeMap<String, Image> {
     make.arg(folder.join("disk.qcow2")).arg("1G").run().unwrap();
     let manifest = Manifest {
         name: "debian-13".into(),
+        arch: Arch::default(),
         hash: "0".into(),
         built: clock::now(),
         seconds: 0.0,

@@ -8,6 +8,7 @@ use std::{
 use events::{EventKind, Level, Sink};
 use jiff::Timestamp;
 use lab::{Folder, accelerator};
+use plan::Plan;
 use serde::{Deserialize, Serialize};
 use system::{cancel::Cancel, clock, environment, file};
 
@@ -127,7 +128,7 @@ impl Session {
             created: clock::now(),
             plan: start.plan.id.clone(),
             nodes: nodes.iter().map(|(_, node)| node.domain.clone()).collect(),
-            emulator: emulator(),
+            emulator: emulator(start.plan),
             deployed: file::read(&self.deployed_record()).ok(),
         };
         starting.freeze_all(&nodes, &staging.0)?;
@@ -157,7 +158,7 @@ impl Session {
             let (lab, wanted) = (self.site.folder.id(), snapshot.plan);
             return Err(Error::Changed { lab, running: start.plan.id.clone(), wanted });
         }
-        if snapshot.emulator != emulator() {
+        if snapshot.emulator != emulator(start.plan) {
             return Err(Error::OtherEmulator { name: name.to_owned() });
         }
         let starting = Starting::new(self, start, self.generation(), sink, cancel)?;
@@ -228,8 +229,10 @@ impl Session {
     }
 }
 
-fn emulator() -> String {
-    environment::program_stamp(accelerator::EMULATOR)
+/// The emulators of a plan's machines.
+fn emulator(plan: &Plan) -> String {
+    let stamps = plan.archs().into_iter().map(|arch| environment::program_stamp(accelerator::emulator(arch)));
+    stamps.collect::<Vec<_>>().join(" ")
 }
 
 /// The folder in which machines are frozen; gone when it became nothing else.

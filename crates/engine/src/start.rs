@@ -31,7 +31,7 @@ use crate::{Deployed, Error, Session, access, memory, slots::Slots, snapshot::cl
 pub struct Start<'a> {
     /// What to start.
     pub plan: &'a Plan,
-    /// An image for every name in the plan; see [`images`].
+    /// The images in the plan by [`image::title`]; see [`images`].
     pub images: &'a BTreeMap<String, Image>,
     /// How machines run here, and how slowly.
     pub verdict: &'a Verdict,
@@ -47,7 +47,7 @@ impl Start<'_> {
     /// The image a node boots.
     pub(crate) fn image(&self, node: &NodePlan) -> Result<&Image, Error> {
         let found = match &node.image {
-            ImageName::Built(name) => self.images.get(name),
+            ImageName::Built(name) => self.images.get(&image::title(name, node.arch)),
             ImageName::File(_) | ImageName::Unspecified => None,
         };
         found.ok_or_else(|| Error::Unsupported {
@@ -106,11 +106,12 @@ pub fn images(
                 return Err(unsupported(&node.domain, "the file names no image for it".to_owned()));
             }
         };
-        if images.contains_key(name) {
+        let recipe = Recipe::find(name, node.arch)?;
+        let title = recipe.title();
+        if images.contains_key(&title) {
             continue;
         }
-        let recipe = Recipe::find(name)?;
-        images.insert(name.clone(), image::build(store, recipe, options, sink, cancel)?);
+        images.insert(title, image::build(store, recipe, options, sink, cancel)?);
     }
     Ok(images)
 }
@@ -355,7 +356,7 @@ impl<'a> Starting<'a> {
         let image = self.start.image(node)?;
         let machine = Machine {
             start,
-            accelerator: self.start.verdict.accelerator,
+            accelerator: self.start.verdict.accelerator(node.arch),
             folder: folder.display().to_string(),
             sockets: self.session.sockets_inside().display().to_string(),
             kernel: image.kernel().display().to_string(),

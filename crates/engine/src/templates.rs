@@ -45,11 +45,11 @@ impl Start<'_> {
     /// What the memory of a machine like this node depends on.
     pub(crate) fn key(&self, node: &NodePlan) -> Result<Key, Error> {
         let image = self.image(node)?;
-        let verdict = self.verdict;
+        let accelerator = self.verdict.accelerator(node.arch);
         // Whatever else is in the XML: devices, their places, the kernel's command line.
         let machine = Machine {
             start: render::Start::Template { memory: String::new() },
-            accelerator: verdict.accelerator,
+            accelerator,
             folder: String::new(),
             sockets: String::new(),
             kernel: String::new(),
@@ -61,15 +61,15 @@ impl Start<'_> {
         let xml = Sha256::digest(render::domain(&blank, &machine, &mark)?);
         let key = Key::default()
             .with("image", image_fact(image))
-            .with("accelerator", verdict.accelerator.to_string())
+            .with("accelerator", accelerator.to_string())
             .with("memory", format!("{} MiB", node.memory_mib))
             .with("cpus", node.cpus.to_string())
             .with("disk", format!("{} GiB", node.disk_gib))
             .with("cards", node.interfaces.len().to_string())
-            .with("emulator", environment::program_stamp(accelerator::EMULATOR))
+            .with("emulator", environment::program_stamp(accelerator::emulator(node.arch)))
             .with("libvirt", environment::program_stamp(keeper::LIBVIRTD))
             .with("machine", xml.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>());
-        Ok(match verdict.accelerator {
+        Ok(match accelerator {
             Accelerator::Kvm => key.with("processor", host::cpu_model()),
             Accelerator::Tcg => key,
         })

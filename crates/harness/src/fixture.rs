@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use config::model::{Image, Partition, Role, Slurm};
+use config::model::{Arch, Image, Partition, Role, Slurm};
 use events::{EventKind, Sink};
 use plan::model::{ClusterPlan, InterfacePlan, NetworkPlan, NodePlan};
 use system::{
@@ -73,6 +73,7 @@ pub(crate) fn cluster() -> ClusterPlan {
         domain: format!("lab-{name}"),
         uuid: Uuid::from_u128(last.into()),
         role,
+        arch: Arch::default(),
         cpus: 1,
         memory_mib: 768,
         disk_gib: 4,

@@ -8,11 +8,14 @@ use std::{
     time::Duration,
 };
 
+use config::model::Arch;
 use events::{EventKind, Level, Sink};
 use system::{
     cancel::Cancel,
     clock::{self, Stopwatch},
-    environment, file, host,
+    environment, file,
+    foreign::Namespaces,
+    host,
     namespace::{self, Network},
     process::{self, Command, Stream},
 };
@@ -36,6 +39,15 @@ const DEADLINE: Duration = Duration::from_secs(1800);
 pub struct Options {
     /// The package mirror; by default the one the host's own apt uses, else the one mmdebstrap knows.
     pub mirror: Option<String>,
+}
+
+/// Whether programs of the images for an architecture can run here, which their build takes.
+///
+/// # Errors
+/// They cannot, and why.
+pub fn can_build(arch: Arch) -> Result<(), Error> {
+    let folder = tempfile::tempdir().map_err(Error::io("make a folder"))?;
+    Ok(Namespaces::new(arch.name(), folder.path()).map(drop)?)
 }
 
 /// Finds the image of a recipe, or builds it.
@@ -66,7 +78,10 @@ pub fn build(
     if free_mib < NEEDED_MIB {
         return Err(Error::DiskFull { folder: store.folder().to_owned(), needed_mib: NEEDED_MIB, free_mib });
     }
-    let build = Build { recipe, options, sink, cancel, folder: &staging.0 };
+    let rules = staging.0.join("rules");
+    file::create_folder(&rules)?;
+    let namespaces = Namespaces::new(recipe.arch.name(), &rules)?;
+    let build = Build { recipe, options, sink, cancel, folder: &staging.0, namespaces };
     build.run().map_err(|error| build.explain(error))?;
 
     let target = store.folder().join(&id);
@@ -112,6 +127,8 @@ struct Build<'a> {
     sink: &'a dyn Sink,
     cancel: &'a Cancel,
     folder: &'a Path,
+    /// Where the image's own programs run.
+    namespaces: Namespaces,
 }
 
 impl Build<'_> {
@@ -132,6 +149,7 @@ impl Build<'_> {
 
         let manifest = Manifest {
             name: self.recipe.name.to_owned(),
+            arch: self.recipe.arch,
             hash: self.recipe.hash(),
             built: clock::now(),
             seconds: watch.seconds(),
@@ -144,13 +162,12 @@ impl Build<'_> {
     }
 
     fn say(&self, message: &str) {
-        self.sink
-            .emit(EventKind::Progress { subject: self.recipe.name.to_owned(), message: message.to_owned() });
+        self.sink.emit(EventKind::Progress { subject: self.recipe.title(), message: message.to_owned() });
     }
 
     /// The command, in namespaces of its own with the host's network.
     fn inside(&self, command: Command) -> Command {
-        namespace::fresh(Network::Shared, &command.deadline(DEADLINE).cancel(self.cancel))
+        self.namespaces.wrap(&command.deadline(DEADLINE).cancel(self.cancel))
     }
 
     fn install(&self, root: &Path) -> Result<(), Error> {
@@ -158,11 +175,14 @@ impl Build<'_> {
         file::create_folder(&temporary)?;
         let mut command = Command::new("mmdebstrap")
             // Root of the namespaces is all the root it needs, and it cannot make device nodes: it binds them.
-            .args(["--mode=root", "--variant=minbase", "--format=directory", "--skip=check/empty"])
+            .args(["--mode=root", "--variant=minbase", "--format=directory"])
+            // It would look for rules that the host has, and not for those of its namespaces.
+            .arg("--skip=check/empty,check/qemu")
+            .arg(format!("--architectures={}", debian_name(self.recipe.arch)))
             .args([r#"--aptopt=Acquire::Languages "none""#, r#"--aptopt=APT::Install-Recommends "false""#])
             .args(["--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*"])
             .args(["--dpkgopt=path-exclude=/usr/share/locale/*"])
-            .arg(format!("--include={}", self.recipe.packages.join(",")))
+            .arg(format!("--include={}", self.recipe.all_packages().collect::<Vec<_>>().join(",")))
             // The kernel package would make an initramfs of its own; ours is smaller and made in no time.
             .env("INITRD", "No")
             // It leaves keys and lists there when it is killed.
@@ -217,7 +237,7 @@ impl Build<'_> {
                 file::remove_file(&folder.join(unit))?;
             }
         }
-        for unit in self.recipe.masked {
+        for unit in self.recipe.all_masked() {
             link(Path::new("/dev/null"), &units.join(unit))?;
         }
         for (target, unit) in self.recipe.enabled {
@@ -291,6 +311,14 @@ impl Build<'_> {
         let folder = self.folder.parent().unwrap_or(self.folder).to_owned();
         let free_mib = host::free_disk_mib(&folder).unwrap_or_default();
         Error::DiskFull { folder, needed_mib: NEEDED_MIB, free_mib }
+    }
+}
+
+/// What Debian calls an architecture.
+fn debian_name(arch: Arch) -> &'static str {
+    match arch {
+        Arch::X86_64 => "amd64",
+        Arch::Aarch64 => "arm64",
     }
 }
 

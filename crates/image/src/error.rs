@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use system::{file, process};
+use system::{file, foreign, process};
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +62,9 @@ pub enum Error {
         /// Why it failed.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// It is for another architecture, and its programs cannot run here.
+    #[error(transparent)]
+    Foreign(#[from] foreign::Error),
     /// A file operation failed.
     #[error(transparent)]
     File(#[from] file::Error),

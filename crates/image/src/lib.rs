@@ -16,7 +16,7 @@ mod initramfs;
 mod recipe;
 mod store;
 
-pub use build::{Options, build};
+pub use build::{Options, build, can_build};
 pub use error::Error;
-pub use recipe::{RECIPES, Recipe};
+pub use recipe::{RECIPES, Recipe, title};
 pub use store::{Image, Manifest, Store};

@@ -1,5 +1,6 @@
 //! What goes into an image. Everything here is part of the image's hash.
 
+use config::model::Arch;
 use include_dir::{Dir, include_dir};
 use sha2::{Digest, Sha256};
 
@@ -8,9 +9,21 @@ use crate::Error;
 /// Raise it when a change of the build code changes what comes out of the same recipe.
 const BUILD: u32 = 2;
 
-/// The images that ai-how builds, by the name a config file uses.
-pub static RECIPES: &[Recipe] = &[Recipe {
+/// The images that ai-how builds, by the name a config file uses: one for each architecture.
+pub static RECIPES: &[Recipe] = &[
+    DEBIAN_13,
+    Recipe {
+        arch: Arch::Aarch64,
+        kernel: "linux-image-cloud-arm64",
+        // As the one of an x86-64 machine, below.
+        also_masked: &["serial-getty@ttyAMA0.service"],
+        ..DEBIAN_13
+    },
+];
+
+const DEBIAN_13: Recipe = Recipe {
     name: "debian-13",
+    arch: Arch::X86_64,
     description: "Debian 13 with systemd, OpenSSH, Python, munge and SLURM 24.11",
     suite: "trixie",
     packages: &[
@@ -27,8 +40,8 @@ pub static RECIPES: &[Recipe] = &[Recipe {
         "iproute2",
         "procps",
         "busybox-static",
-        "linux-image-cloud-amd64",
     ],
+    kernel: "linux-image-cloud-amd64",
     modules: &[
         "kernel/net/core/failover.ko",
         "kernel/drivers/net/net_failover.ko",
@@ -98,21 +111,26 @@ pub static RECIPES: &[Recipe] = &[Recipe {
         "systemd-udev-load-credentials.service",
         "systemd-update-done.service",
     ],
+    also_masked: &[],
     files: include_dir!("$CARGO_MANIFEST_DIR/recipes/debian-13/files"),
     init: include_str!("../recipes/debian-13/init"),
-}];
+};
 
 /// One image: packages, files and units.
 #[derive(Debug)]
 pub struct Recipe {
     /// As config files name it.
     pub name: &'static str,
+    /// The instruction set of its programs.
+    pub arch: Arch,
     /// One line for a person.
     pub description: &'static str,
     /// Debian's suite.
     pub suite: &'static str,
     /// Installed with what they depend on, without what they recommend.
     pub packages: &'static [&'static str],
+    /// The package with the kernel.
+    pub kernel: &'static str,
     /// Kernel modules for the initramfs, in the order in which they are loaded; see `modules.dep`.
     pub modules: &'static [&'static str],
     /// Units that a package enabled and that must not start by themselves.
@@ -121,6 +139,8 @@ pub struct Recipe {
     pub enabled: &'static [(&'static str, &'static str)],
     /// Units that must never start.
     pub masked: &'static [&'static str],
+    /// The same, on this architecture.
+    pub also_masked: &'static [&'static str],
     /// Copied over the root.
     pub files: Dir<'static>,
     /// PID 1 of the initramfs.
@@ -128,20 +148,35 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// The recipe of that name.
-    pub fn named(name: &str) -> Option<&'static Self> {
-        RECIPES.iter().find(|recipe| recipe.name == name)
+    /// The recipe of that name for this architecture.
+    pub fn named(name: &str, arch: Arch) -> Option<&'static Self> {
+        RECIPES.iter().find(|recipe| recipe.name == name && recipe.arch == arch)
     }
 
     /// The recipe that a user or a config file names.
     ///
     /// # Errors
     /// There is none of that name.
-    pub fn find(name: &str) -> Result<&'static Self, Error> {
-        Self::named(name).ok_or_else(|| Error::Unknown {
-            name: name.to_owned(),
-            known: RECIPES.iter().map(|recipe| recipe.name).collect::<Vec<_>>().join(", "),
+    pub fn find(name: &str, arch: Arch) -> Result<&'static Self, Error> {
+        Self::named(name, arch).ok_or_else(|| Error::Unknown {
+            name: title(name, arch),
+            known: RECIPES.iter().map(Self::title).collect::<Vec<_>>().join(", "),
         })
+    }
+
+    /// As a person would name it: `debian-13`, `debian-13 aarch64`.
+    pub fn title(&self) -> String {
+        title(self.name, self.arch)
+    }
+
+    /// Everything to install.
+    pub(crate) fn all_packages(&self) -> impl Iterator<Item = &'static str> {
+        self.packages.iter().copied().chain([self.kernel])
+    }
+
+    /// Everything that must never start.
+    pub(crate) fn all_masked(&self) -> impl Iterator<Item = &'static str> {
+        self.masked.iter().chain(self.also_masked).copied()
     }
 
     /// 16 hexadecimal digits that change with everything that goes into the image. Package versions are not among it:
@@ -156,14 +191,14 @@ impl Recipe {
         };
         add("build", &BUILD.to_le_bytes());
         add("suite", self.suite.as_bytes());
-        for (label, list) in [
-            ("package", self.packages),
-            ("module", self.modules),
-            ("disabled", self.disabled),
-            ("masked", self.masked),
-        ] {
-            list.iter().for_each(|item| add(label, item.as_bytes()));
+        // That of x86-64 images is as old as they are, and they are none the worse for it.
+        if self.arch != Arch::X86_64 {
+            add("arch", self.arch.name().as_bytes());
         }
+        self.all_packages().for_each(|item| add("package", item.as_bytes()));
+        self.modules.iter().for_each(|item| add("module", item.as_bytes()));
+        self.disabled.iter().for_each(|item| add("disabled", item.as_bytes()));
+        self.all_masked().for_each(|item| add("masked", item.as_bytes()));
         self.enabled.iter().for_each(|(target, unit)| add(target, unit.as_bytes()));
         self.each_file(&mut |path, content| add(path, content));
         add("init", self.init.as_bytes());
@@ -172,7 +207,7 @@ impl Recipe {
 
     /// The folder's name in the store.
     pub fn id(&self) -> String {
-        format!("{}-{}", self.name, self.hash())
+        format!("{}-{}", self.title().replace(' ', "-"), self.hash())
     }
 
     /// Every file to copy, by its path below the root, in a stable order.
@@ -187,13 +222,21 @@ impl Recipe {
     }
 }
 
+/// How a person would name an image for an architecture: that of most is not worth a word.
+pub fn title(name: &str, arch: Arch) -> String {
+    match arch {
+        Arch::X86_64 => name.to_owned(),
+        Arch::Aarch64 => format!("{name} {arch}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_hash_covers_the_files() {
-        let recipe = Recipe::named("debian-13").unwrap();
+        let recipe = Recipe::named("debian-13", Arch::X86_64).unwrap();
         let mut paths = Vec::new();
         recipe.each_file(&mut |path, _| paths.push(path.to_owned()));
         assert!(paths.iter().any(|path| path == "usr/lib/ai-how/ready"), "{paths:?}");
@@ -202,10 +245,18 @@ mod tests {
     }
 
     #[test]
+    fn each_architecture_has_an_image_of_its_own() {
+        let ids: Vec<String> =
+            Arch::ALL.iter().map(|arch| Recipe::named("debian-13", *arch).unwrap().id()).collect();
+        assert_eq!(ids.len(), Arch::ALL.len());
+        assert!(ids[1].starts_with("debian-13-aarch64-") && !ids[0].contains("aarch64"), "{ids:?}");
+    }
+
+    #[test]
     fn no_unit_is_both_masked_and_enabled() {
         for recipe in RECIPES {
             for (_, unit) in recipe.enabled {
-                assert!(!recipe.masked.contains(unit), "{unit}");
+                assert!(recipe.all_masked().all(|masked| masked != *unit), "{unit}");
             }
         }
     }

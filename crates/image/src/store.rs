@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use config::model::Arch;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use system::{
@@ -19,6 +20,10 @@ use crate::{Error, Recipe};
 pub struct Manifest {
     /// The recipe's name.
     pub name: String,
+    /// The instruction set of its programs.
+    // Images were built before there was another one.
+    #[serde(default)]
+    pub arch: Arch,
     /// The recipe's hash.
     pub hash: String,
     /// When it was built.
@@ -41,7 +46,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// The uncompressed-on-boot kernel, `bzImage`.
+    /// The kernel: a `bzImage`, or on aarch64 an `Image`.
     pub fn kernel(&self) -> PathBuf {
         self.folder.join("vmlinuz")
     }
@@ -94,7 +99,8 @@ impl Store {
         images
     }
 
-    /// Removes an image by its name or its folder's name. A name removes every version of it.
+    /// Removes an image by its name or its folder's name. A name removes every version of it, for every
+    /// architecture.
     ///
     /// # Errors
     /// There is none of that name, `used_by` names a user of one, or a file cannot be removed.

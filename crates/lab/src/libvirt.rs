@@ -220,8 +220,13 @@ impl Hypervisor for Libvirt {
     fn memory_address(&self, name: &str) -> Result<u64, Error> {
         let action = "find the memory of the domain";
         let domain = self.present(action, name)?;
-        // Of an x86-64 machine, memory begins at the guest's address 0.
-        let command = json!({"execute": "human-monitor-command", "arguments": {"command-line": "gpa2hva 0"}});
+        let target = self.monitor(action, name, &domain, json!({"execute": "query-target"}))?;
+        // Where the memory of the boards begins, as the guest sees it. Where it is in two parts, they are one for the host.
+        let first = if target["arch"] == "aarch64" { 0x4000_0000_u64 } else { 0 };
+        let command = json!({
+            "execute": "human-monitor-command",
+            "arguments": {"command-line": format!("gpa2hva {first:#x}")},
+        });
         let said = self.monitor(action, name, &domain, command)?;
         let said = said.as_str().unwrap_or_default().trim();
         // Host virtual address for 0x0 (ram) is 0x7f0000000000

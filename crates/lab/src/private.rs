@@ -9,6 +9,7 @@ use std::{
 };
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use render::Accelerator;
 use system::{
     cancel::Cancel,
     clock::{self, Stopwatch},
@@ -105,7 +106,8 @@ impl Private {
         let sockets = folder.sockets();
         let watch = FolderWatch::new(&sockets).map_err(Error::Silent)?;
         let program = environment::current_program().map_err(Error::Silent)?;
-        let accelerator = verdict.accelerator.to_string();
+        let kvm = verdict.each().any(|(_, found)| found.accelerator == Accelerator::Kvm);
+        let accelerator = if kvm { Accelerator::Kvm } else { Accelerator::Tcg }.to_string();
         let keeper = Command::new(program).arg("lab-keeper").arg(folder.path()).arg(cache).arg(accelerator);
         let log = folder.path().join("keeper.log");
         let mut child = namespace::fresh(Network::Own, &keeper).spawn_detached(&log)?;

@@ -87,6 +87,7 @@ fn node_plan(lab: &Lab, cluster: &Cluster, node: &Node) -> NodePlan {
         domain: node.domain.clone(),
         uuid: uuid(&lab.name, "domain", &node.domain),
         role: node.role,
+        arch: node.arch,
         cpus: node.cpus,
         memory_mib: node.memory_mib,
         disk_gib: node.disk_gib,

@@ -2,9 +2,9 @@
 //!
 //! All paths are relative to the lab's folder, so the same lab gives the same bytes wherever it lives.
 
-use std::net::Ipv4Addr;
+use std::{collections::BTreeSet, net::Ipv4Addr};
 
-use config::model::{Image, Role, Slurm};
+use config::model::{Arch, Image, Role, Slurm};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -111,6 +111,10 @@ pub struct NodePlan {
     pub uuid: Uuid,
     /// What it is for.
     pub role: Role,
+    /// The instruction set of its processors.
+    // Plans were written before there was another one.
+    #[serde(default)]
+    pub arch: Arch,
     /// Virtual processors.
     pub cpus: u32,
     /// Memory, MiB.
@@ -148,6 +152,11 @@ impl Plan {
         self.clusters.iter().flat_map(|cluster| cluster.nodes.iter().map(move |node| (cluster, node)))
     }
 
+    /// The architectures of its nodes.
+    pub fn archs(&self) -> BTreeSet<Arch> {
+        self.nodes().map(|(_, node)| node.arch).collect()
+    }
+
     /// The node a person means by a label, host name or domain name; `None` when there is none or several.
     pub fn find(&self, name: &str) -> Option<&NodePlan> {
         let one = |matches: &dyn Fn(&NodePlan) -> bool| {
@@ -169,7 +178,9 @@ impl NodePlan {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use config::model::{Cluster, ClusterKind, Image, Interface, Lab, Network, Node, Partition, Role, Slurm};
+    use config::model::{
+        Arch, Cluster, ClusterKind, Image, Interface, Lab, Network, Node, Partition, Role, Slurm,
+    };
 
     /// One controller and two compute nodes.
     pub(crate) fn lab() -> Lab {
@@ -177,6 +188,7 @@ pub(crate) mod tests {
             name: name.into(),
             domain: format!("hpc-{name}"),
             role,
+            arch: Arch::default(),
             cpus: 1,
             memory_mib: 768,
             disk_gib: 8,

@@ -49,7 +49,8 @@ fn networks(cluster: &ClusterPlan) -> Vec<Vec<String>> {
 }
 
 fn nodes(cluster: &ClusterPlan) -> Vec<Vec<String>> {
-    let mut rows = vec![row(["node", "domain", "cpus", "MiB", "GiB", "address", "mac", "image", "uuid"])];
+    let mut rows =
+        vec![row(["node", "domain", "arch", "cpus", "MiB", "GiB", "address", "mac", "image", "uuid"])];
     for node in &cluster.nodes {
         let image = match &node.image {
             Image::Built(name) | Image::File(name) => name,
@@ -61,9 +62,20 @@ fn nodes(cluster: &ClusterPlan) -> Vec<Vec<String>> {
                 let uuid = node.uuid.to_string();
                 let sizes = [node.cpus.to_string(), node.memory_mib.to_string(), node.disk_gib.to_string()];
                 let [cpus, memory, disk] = &sizes;
-                row([&node.name, &node.domain, cpus, memory, disk, &address, mac, image, &uuid])
+                row([
+                    &node.name,
+                    &node.domain,
+                    node.arch.name(),
+                    cpus,
+                    memory,
+                    disk,
+                    &address,
+                    mac,
+                    image,
+                    &uuid,
+                ])
             } else {
-                row(["", "", "", "", "", &address, mac, "", ""])
+                row(["", "", "", "", "", "", &address, mac, "", ""])
             });
         }
     }

@@ -72,7 +72,7 @@ fn quote(word: &str) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use config::model::{Cluster, ClusterKind, Image, Interface, Lab, Network, Node, Role};
+    use config::model::{Arch, Cluster, ClusterKind, Image, Interface, Lab, Network, Node, Role};
 
     use super::*;
 
@@ -82,6 +82,7 @@ pub(crate) mod tests {
             name: name.into(),
             domain: format!("hpc-{name}"),
             role,
+            arch: Arch::default(),
             cpus: 2,
             memory_mib: 768,
             disk_gib: 8,

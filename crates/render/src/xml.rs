@@ -4,6 +4,7 @@
 use std::net::Ipv4Addr;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use config::model::Arch;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context, value::Serde};
 use plan::model::{InterfacePlan, NetworkPlan, NodePlan, Plan};
 use serde::{Deserialize, Serialize};
@@ -155,6 +156,8 @@ pub fn domain(node: &NodePlan, machine: &Machine, mark: &Mark) -> Result<String,
         namespace => MARK_NAMESPACE,
         mark => Serde(mark),
         node => Serde(node),
+        x86 => node.arch == Arch::X86_64,
+        machine => machine_type(node.arch),
         kvm => machine.accelerator == Accelerator::Kvm,
         folder => &machine.folder,
         sockets => &machine.sockets,
@@ -178,16 +181,32 @@ pub fn interface(interface: &InterfacePlan, place: usize) -> Result<String, Erro
     render("interface.xml", INTERFACE, context, &interface.mac)
 }
 
+/// QEMU's board for virtual machines.
+fn machine_type(arch: Arch) -> &'static str {
+    match arch {
+        Arch::X86_64 => "q35",
+        Arch::Aarch64 => "virt",
+    }
+}
+
+/// The serial port of [`machine_type`], as the kernel calls it.
+fn console(arch: Arch) -> &'static str {
+    match arch {
+        Arch::X86_64 => "ttyS0",
+        Arch::Aarch64 => "ttyAMA0",
+    }
+}
+
 /// The kernel's command line. A node's also carries what systemd needs to know about this node and no other: the host
 /// name, the machine id and, as a credential, who may log in. Nothing in it is secret.
 pub fn command_line(node: &NodePlan, machine: &Machine) -> String {
     // Nobody attacks a throw-away guest from inside, and every mitigation costs under emulation.
-    let common = "console=ttyS0 quiet mitigations=off net.ifnames=0";
+    let common = format!("console={} quiet mitigations=off net.ifnames=0", console(node.arch));
     if let Start::Template { .. } = machine.start {
         return format!("{common} ai-how.template systemd.unit=ai-how-template.target");
     }
     [
-        common,
+        common.as_str(),
         &format!("systemd.hostname={}", node.name),
         &format!("systemd.machine_id={}", node.uuid.simple()),
         &format!(
@@ -314,6 +333,15 @@ mod tests {
         let xml = domain(&cluster.nodes[0], &machine(Accelerator::Kvm), &mark()).unwrap();
         assert!(xml.contains(r#"<domain type="kvm""#) && xml.contains("host-passthrough"), "{xml}");
         assert!(!xml.contains("tb-cache"), "{xml}");
+    }
+
+    #[test]
+    fn domain_xml_of_an_aarch64_node() {
+        let mut node = two_nodes().clusters[0].nodes[0].clone();
+        node.arch = Arch::Aarch64;
+        insta::assert_snapshot!(domain(&node, &machine(Accelerator::Tcg), &mark()).unwrap());
+        let xml = domain(&node, &machine(Accelerator::Kvm), &mark()).unwrap();
+        assert!(xml.contains(r#"<gic version="host"/>"#) && xml.contains("host-passthrough"), "{xml}");
     }
 
     #[test]

@@ -92,6 +92,11 @@ pub fn cpu_model() -> String {
     line.and_then(|line| line.split_once(':')).map_or_else(String::new, |(_, model)| model.trim().to_owned())
 }
 
+/// The instruction set of this program, and so of the host as far as it matters here: `x86_64`, `aarch64`.
+pub fn arch() -> &'static str {
+    std::env::consts::ARCH
+}
+
 /// The kernel's release, as `uname -r`.
 pub fn kernel_release() -> String {
     nix::sys::utsname::uname()

@@ -9,6 +9,7 @@ pub mod cancel;
 pub mod clock;
 pub mod environment;
 pub mod file;
+pub mod foreign;
 pub mod host;
 pub mod namespace;
 pub mod process;

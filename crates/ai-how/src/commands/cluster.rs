@@ -62,7 +62,7 @@ pub(crate) fn start(
             format!("there is no fork `{fork}`; `ai-how cluster fork {fork}` makes it of the lab that runs");
         return Err(Failure::new(exit::USAGE, message));
     }
-    let verdict = accelerator::probe(&settings.cache, cancel)?;
+    let verdict = accelerator::probe(&settings.cache, plan.archs(), cancel)?;
     let fresh = !site.folder.path().exists();
     let _lock = lock(&site)?;
     let about = About { verb: "start", plan: &plan, file: &lab.file, verdict: &verdict, format };
@@ -178,13 +178,13 @@ fn stop(lab: &Lab, format: Format, settings: &Settings, cancel: &Cancel) -> Resu
     }
     let _lock = lock(&site)?;
     let Some(session) = site.find(cancel)? else { return absent() };
-    let verdict = accelerator::probe(&settings.cache, cancel)?;
     // What runs is what is stopped, whatever the file says by now.
     let running = site.plan()?.unwrap_or(plan);
+    let verdict = accelerator::probe(&settings.cache, running.archs(), cancel)?;
     let about = About { verb: "stop", plan: &running, file: &lab.file, verdict: &verdict, format };
     let run = Run::start(&about, settings, site.folder.path())?;
     let result =
-        run.phase(Phase::Cleanup, || Ok(session.stop(&running, verdict.slowness, run.sink(), cancel)?));
+        run.phase(Phase::Cleanup, || Ok(session.stop(&running, verdict.slowest(), run.sink(), cancel)?));
     run.finish(result)
 }
 

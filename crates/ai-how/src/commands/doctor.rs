@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use lab::accelerator::{self, EMULATOR};
+use config::model::Arch;
+use lab::accelerator::{self, Found};
 use render::Accelerator;
 use serde::Serialize;
 use system::{
@@ -62,6 +63,7 @@ pub(crate) fn run(format: Format, settings: &Settings, cancel: &Cancel) -> Resul
         network_cards(),
         emulator(),
         accelerator(settings, cancel),
+        aarch64_nodes(settings, cancel),
         libvirt(),
         program("dnsmasq", "dnsmasq", "dnsmasq-base"),
         program("firewall", "nft", "nftables"),
@@ -137,7 +139,8 @@ fn network_cards() -> Finding {
 }
 
 fn emulator() -> Finding {
-    version("QEMU", EMULATOR, "--version", "qemu-system-x86")
+    let arch = Arch::X86_64;
+    version("QEMU", accelerator::emulator(arch), "--version", accelerator::package(arch))
 }
 
 fn libvirt() -> Finding {
@@ -171,20 +174,43 @@ fn program(name: &'static str, program: &str, package: &str) -> Finding {
 
 fn accelerator(settings: &Settings, cancel: &Cancel) -> Finding {
     let name = "accelerator";
-    match accelerator::probe(&settings.cache, cancel) {
-        Ok(verdict) if verdict.accelerator == Accelerator::Kvm => {
-            Finding::good(name, format!("KVM boots a guest in {:.2} s", verdict.seconds))
-        }
-        Ok(verdict) => Finding::fair(
+    match accelerator::probe_one(&settings.cache, Arch::X86_64, cancel) {
+        Ok(found) if found.accelerator == Accelerator::Kvm => Finding::good(name, words(&found)),
+        Ok(found) => Finding::fair(
             name,
-            format!(
-                "TCG boots a guest in {:.2} s; timeouts are multiplied by {:.0}. {}",
-                verdict.seconds, verdict.slowness, verdict.reason
-            ),
+            words(&found),
             "none from here: KVM needs a host whose processor, and whose own host if it is a guest, gives it",
         ),
         Err(error) => Finding::bad(name, error.to_string(), "make set-up"),
     }
+}
+
+/// What is missing for them keeps no other node from running.
+fn aarch64_nodes(settings: &Settings, cancel: &Cancel) -> Finding {
+    let (name, arch, mend) = ("aarch64 nodes", Arch::Aarch64, "make set-up");
+    let found = match accelerator::probe_one(&settings.cache, arch, cancel) {
+        Ok(found) => found,
+        Err(error) => return Finding::fair(name, format!("not possible: {error}"), mend),
+    };
+    let store = image::Store::new(&settings.cache);
+    let all_there =
+        image::RECIPES.iter().filter(|recipe| recipe.arch == arch).all(|recipe| store.find(recipe).is_some());
+    match image::can_build(arch) {
+        Err(error) if !all_there => {
+            Finding::fair(name, format!("{}, but no image: {error}", words(&found)), mend)
+        }
+        _ => Finding::good(name, words(&found)),
+    }
+}
+
+fn words(found: &Found) -> String {
+    if found.accelerator == Accelerator::Kvm {
+        return format!("KVM boots a guest in {:.2} s", found.seconds);
+    }
+    format!(
+        "TCG boots a guest in {:.2} s; timeouts are multiplied by {:.0}. {}",
+        found.seconds, found.slowness, found.reason
+    )
 }
 
 fn ansible(cache: &Path) -> Finding {

@@ -1,6 +1,7 @@
 //! `ai-how image`: build, list, remove. A template is made of an image, so it is listed with the images and goes with its
 //! own.
 
+use config::model::Arch;
 use events::{EventKind, Sink};
 use image::{Recipe, Store};
 use lab::Folder;
@@ -9,7 +10,7 @@ use system::{cancel::Cancel, clock::Stopwatch, file};
 use template::Template;
 
 use crate::{
-    cli::{Format, Image},
+    cli::{self, Format, Image},
     exit,
     failure::Failure,
     output,
@@ -19,7 +20,13 @@ use crate::{
 pub(crate) fn run(command: &Image, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
     let store = Store::new(&settings.cache);
     match command {
-        Image::Build { name, mirror } => build(&store, name, mirror.clone(), settings, cancel),
+        Image::Build { name, arch, mirror } => {
+            let arch = match arch {
+                cli::Arch::X86_64 => Arch::X86_64,
+                cli::Arch::Aarch64 => Arch::Aarch64,
+            };
+            build(&store, Recipe::find(name, arch)?, mirror.clone(), settings, cancel)
+        }
         Image::List { format } => list(&store, &settings.templates.store, *format),
         Image::Rm { name, .. } => remove(&store, name.as_deref(), settings),
     }
@@ -27,12 +34,11 @@ pub(crate) fn run(command: &Image, settings: &Settings, cancel: &Cancel) -> Resu
 
 fn build(
     store: &Store,
-    name: &str,
+    recipe: &Recipe,
     mirror: Option<String>,
     settings: &Settings,
     cancel: &Cancel,
 ) -> Result<u8, Failure> {
-    let recipe = Recipe::find(name)?;
     let progress = Progress { live: settings.facts.tty && !settings.facts.ci, watch: Stopwatch::start() };
     // A variable that is set to nothing counts as unset.
     let options = image::Options { mirror: mirror.filter(|mirror| !mirror.is_empty()) };
@@ -46,7 +52,8 @@ fn build(
         format!("built in {:.0} s", progress.watch.seconds())
     };
     let packages = image.manifest.packages.len();
-    output::words(format_args!("{name} {what}: {packages} packages, {} MiB\n", image.size_mib()));
+    let title = recipe.title();
+    output::words(format_args!("{title} {what}: {packages} packages, {} MiB\n", image.size_mib()));
     output::data(format_args!("{}\n", image.folder.display()))?;
     Ok(exit::OK)
 }
@@ -105,6 +112,7 @@ impl Entry {
             json: json!({
                 "kind": "image",
                 "name": manifest.name,
+                "arch": manifest.arch,
                 "hash": manifest.hash,
                 "current": current,
                 "built": manifest.built,
@@ -232,7 +240,8 @@ fn folder_name(image: &image::Image) -> String {
 }
 
 fn is_current(image: &image::Image) -> bool {
-    Recipe::named(&image.manifest.name).is_some_and(|recipe| recipe.hash() == image.manifest.hash)
+    Recipe::named(&image.manifest.name, image.manifest.arch)
+        .is_some_and(|recipe| recipe.hash() == image.manifest.hash)
 }
 
 /// The image that a template was made of, as [`engine::image_fact`] names it.

@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Plan, settings: &Settings) -> Result<u8, Failure> 
 
 /// How a lab that has no disks yet would start.
 fn start(plan: &plan::Plan, settings: &Settings) -> Result<String, Failure> {
-    let Some(verdict) = accelerator::known(&settings.cache) else {
+    let Some(verdict) = accelerator::known(&settings.cache, plan.archs()) else {
         return Ok("start: not known before `ai-how doctor` or a first start has looked at this machine\n"
             .to_owned());
     };
@@ -45,9 +45,11 @@ fn start(plan: &plan::Plan, settings: &Settings) -> Result<String, Failure> {
         let ImageName::Built(name) = &node.image else {
             return Ok("start: not possible, only images that ai-how builds can be started\n".to_owned());
         };
-        match store.find(Recipe::find(name)?) {
-            Some(image) => images.insert(name.clone(), image),
-            None => return Ok(format!("start: builds the image {name}, boots, and deploys with Ansible\n")),
+        let recipe = Recipe::find(name, node.arch)?;
+        let title = recipe.title();
+        match store.find(recipe) {
+            Some(image) => images.insert(title, image),
+            None => return Ok(format!("start: builds the image {title}, boots, and deploys with Ansible\n")),
         };
     }
     let start = Start {

@@ -171,7 +171,7 @@ impl Command<'_> {
             );
             return Err(Failure::new(exit::FAILED, message));
         }
-        let verdict = accelerator::probe(&self.settings.cache, self.cancel)?;
+        let verdict = accelerator::probe(&self.settings.cache, plan.archs(), self.cancel)?;
         let run = self.start_run(verb, &plan, &site, &verdict)?;
         let mut session = None;
         let up = self.bring_up(&plan, &verdict, &run);

@@ -6,6 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use config::model::Arch;
 use image::Recipe;
 use nix::{
     sys::signal::{Signal, kill},
@@ -26,7 +27,7 @@ const EMPTY_XZ: [u8; 32] = [
 const BUILD: [&str; 4] = ["image", "build", "--mirror", "http://127.0.0.1:1/debian"];
 
 fn recipe() -> &'static Recipe {
-    Recipe::named("debian-13").expect("the recipe of the default image")
+    Recipe::named("debian-13", Arch::X86_64).expect("the recipe of the default image")
 }
 
 /// A home in which `mmdebstrap` is one of ours.

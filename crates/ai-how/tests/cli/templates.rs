@@ -8,6 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use config::model::Arch;
 use image::Recipe;
 use serde_json::{Value, json};
 use system::cancel::Cancel;
@@ -22,7 +23,7 @@ const BUILT: &str = "2026-01-02T03:04:05Z";
 const OLDER: &str = "debian-13-0000000000000000";
 
 fn current() -> String {
-    Recipe::named("debian-13").expect("the recipe of the default image").id()
+    Recipe::named("debian-13", Arch::X86_64).expect("the recipe of the default image").id()
 }
 
 /// An image, as far as `list` and `rm` look at it.

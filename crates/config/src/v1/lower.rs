@@ -4,7 +4,7 @@ use super::{Cloud, Controller, Document, Hpc, Network, Node, Nodes, Passthrough,
 use super::{CountedNodes, DeviceType};
 use crate::diagnostic::Code;
 use crate::draft::{self, Draft, Findings, Interface, Kind, Members, Partition, Slurm, shown};
-use crate::model::{Image, Role};
+use crate::model::{Arch, Image, Role};
 use crate::yaml::Located;
 
 /// Most nodes that `count` can ask for.
@@ -136,6 +136,7 @@ impl NodeParts {
             domain: format!("{}-{short}", cluster.value),
             name: Located { value: short, span: cluster.span },
             role,
+            arch: Arch::default(),
             cpus: self.cpus,
             memory_mib: Located {
                 value: self.memory_gb.value.saturating_mul(1024),

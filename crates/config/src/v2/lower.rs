@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use super::{Cluster, Controller, Defaults, Document, Kind, Network, Node};
 use crate::diagnostic::{Code, Span};
 use crate::draft::{self, Draft, Findings, Interface, Members, Slurm};
-use crate::model::{Image, Role};
+use crate::model::{Arch, Image, Role};
 use crate::suggest::nearest;
 use crate::yaml::{Entries, Located};
 
@@ -43,6 +43,7 @@ fn lower_cluster(name: Located<String>, cluster: Cluster, findings: &mut Finding
             .collect(),
         defaults: cluster.defaults.unwrap_or_default(),
         image: cluster.image.map_or_else(|| DEFAULT_IMAGE.to_owned(), |image| image.value),
+        arch: cluster.arch.unwrap_or_default(),
     };
     let controller = surroundings.node(controller(cluster.controller, name.span), Role::Controller, findings);
     let mut nodes = vec![controller];
@@ -87,10 +88,10 @@ fn lower_network(
 
 /// A controller is a node with a default name.
 fn controller(given: Option<Controller>, span: Span) -> Node {
-    let Controller { name, cpus, memory_mib, disk_gib, image, networks, address, addresses } =
+    let Controller { name, arch, cpus, memory_mib, disk_gib, image, networks, address, addresses } =
         given.unwrap_or_default();
     let name = name.unwrap_or_else(|| Located { value: "controller".to_owned(), span });
-    Node { name, cpus, memory_mib, disk_gib, image, networks, address, addresses }
+    Node { name, arch, cpus, memory_mib, disk_gib, image, networks, address, addresses }
 }
 
 /// What a node takes from its cluster.
@@ -99,6 +100,7 @@ struct Surroundings<'a> {
     networks: HashMap<&'a str, usize>,
     defaults: Defaults,
     image: String,
+    arch: Arch,
 }
 
 impl Surroundings<'_> {
@@ -109,6 +111,7 @@ impl Surroundings<'_> {
         draft::Node {
             domain: format!("{}-{}", self.cluster.value, node.name.value),
             role,
+            arch: node.arch.unwrap_or(self.arch),
             cpus: size(node.cpus, self.defaults.cpus, DEFAULT_CPUS).value,
             memory_mib: size(node.memory_mib, self.defaults.memory_mib, DEFAULT_MEMORY_MIB),
             disk_gib: size(node.disk_gib, self.defaults.disk_gib, DEFAULT_DISK_GIB),

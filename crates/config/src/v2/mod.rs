@@ -2,6 +2,7 @@
 //!
 //! Defaults, and the choices made for what is left out:
 //! - a node without an image gets its cluster's, a cluster without one `debian-13`;
+//! - a node without an instruction set gets its cluster's, a cluster without one `x86_64`, on every host;
 //! - a node is on the first network of its cluster unless it names others;
 //! - a node without an address gets the first free one from the ninth behind the gateway on (`.10` for a
 //!   gateway at `.1`), in the order of the file;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 
 pub(crate) use lower::lower;
 
+use crate::model::Arch;
 use crate::yaml::{Entries, Located};
 
 /// A lab: clusters of virtual machines that live and die together.
@@ -47,6 +49,9 @@ pub struct Cluster {
     /// `.qcow2`. `debian-13` unless given.
     #[schemars(regex(pattern = r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?|.*\.qcow2)$"))]
     pub image: Option<Located<String>>,
+    /// The instruction set of its nodes' processors, unless they say otherwise; `x86_64` unless given, whatever the
+    /// host has. Where the host has another one, nodes are emulated.
+    pub arch: Option<Arch>,
     /// Its networks by name. The nodes talk to each other over the first one.
     #[schemars(extend(
         "minProperties" = 1,
@@ -115,6 +120,8 @@ pub struct Controller {
     /// Its host name; `controller` unless given.
     #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"), length(max = 63))]
     pub name: Option<Located<String>>,
+    /// The instruction set of its processors; its cluster's unless given.
+    pub arch: Option<Arch>,
     /// Virtual processors.
     #[schemars(range(min = 1, max = 1024))]
     pub cpus: Option<Located<u64>>,
@@ -143,6 +150,8 @@ pub struct Node {
     /// Its host name.
     #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"), length(max = 63))]
     pub name: Located<String>,
+    /// The instruction set of its processors; its cluster's unless given.
+    pub arch: Option<Arch>,
     /// Virtual processors.
     #[schemars(range(min = 1, max = 1024))]
     pub cpus: Option<Located<u64>>,

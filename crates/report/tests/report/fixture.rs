@@ -1,7 +1,7 @@
 //! A realistic run: three nodes, 120 Ansible results, 81 checks of which three fail and one is skipped.
 
 use ai_how_report::html::Attachment;
-use config::model::{Image, Partition, Role, Slurm};
+use config::model::{Arch, Image, Partition, Role, Slurm};
 use events::{Event, EventKind, FORMAT, Level, NodeState, Outcome, Phase, TaskStatus};
 use jiff::{SignedDuration, Timestamp};
 use plan::model::{ClusterPlan, InterfacePlan, NetworkPlan, NodePlan, Plan};
@@ -304,6 +304,7 @@ pub(crate) fn plan() -> Plan {
             domain: format!("demo-{name}"),
             uuid: "8c6a1c5e-6d0e-5d7e-9b1a-2f3c4d5e6f71".parse().expect("a UUID"),
             role,
+            arch: Arch::default(),
             cpus: 2,
             memory_mib: if index == 0 { 1536 } else { 2048 },
             disk_gib: 10,
