@@ -34,7 +34,8 @@ impl Start<'_> {
         for node in cluster.nodes.iter().filter(|node| node.auto_start) {
             let key = self.key(node)?;
             if !there(&key.id()) {
-                boots.insert(format!("{} CPU, {} MiB", node.cpus, node.memory_mib));
+                let size = format!("{} CPU, {} MiB", node.cpus, node.memory_mib);
+                boots.insert(image::title(&size, node.arch));
             }
             deploys = match self.deployed.get(&node.domain) {
                 _ if deploys.is_some() => deploys,

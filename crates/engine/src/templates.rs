@@ -149,7 +149,7 @@ impl Starting<'_> {
 
     /// As a person would name it.
     pub(crate) fn template_name(&self, (_, node): Placed<'_>) -> Result<String, Error> {
-        let image = &self.start.image(node)?.manifest.name;
+        let image = image::title(&self.start.image(node)?.manifest.name, node.arch);
         Ok(format!("{image} {} CPU {} MiB", node.cpus, node.memory_mib))
     }
 

@@ -222,7 +222,7 @@ impl Recipe {
     }
 }
 
-/// How a person would name an image for an architecture: that of most is not worth a word.
+/// How a person would name an image, or something else, for an architecture: that of most is not worth a word.
 pub fn title(name: &str, arch: Arch) -> String {
     match arch {
         Arch::X86_64 => name.to_owned(),
