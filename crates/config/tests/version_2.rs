@@ -2,7 +2,7 @@
 
 #![expect(clippy::panic, reason = "a test that cannot go on says so")]
 
-use ai_how_config::model::{ClusterKind, Image, Lab, Role};
+use ai_how_config::model::{Arch, ClusterKind, Image, Lab, Role};
 use ai_how_config::{Code, Context, HostFacts, Loaded, Source, load};
 
 fn loaded(text: &str) -> Loaded {
@@ -63,6 +63,27 @@ fn a_node_overrides_the_defaults_and_they_the_rest() {
     assert_eq!(sizes, [(2, 1000, 8), (2, 2000, 8)]);
     assert_eq!(lab.clusters[0].nodes[0].image, Image::File("images/own.qcow2".to_owned()));
     assert_eq!(lab.clusters[0].nodes[1].image, Image::Built("debian-12".to_owned()));
+}
+
+#[test]
+fn an_architecture_is_the_nodes_or_the_clusters_and_never_the_hosts() {
+    let archs = |cluster, node| {
+        lab(&small(cluster, node)).clusters[0].nodes.iter().map(|node| node.arch).collect::<Vec<_>>()
+    };
+    assert_eq!(archs("", ""), [Arch::X86_64, Arch::X86_64]);
+    assert_eq!(archs("    arch: aarch64\n", ""), [Arch::Aarch64, Arch::Aarch64]);
+    assert_eq!(archs("    arch: aarch64\n", ", arch: x86_64"), [Arch::Aarch64, Arch::X86_64]);
+}
+
+#[test]
+fn an_architecture_by_another_name_is_recognised() {
+    for (other, name) in [("arm64", "aarch64"), ("amd64", "x86_64"), ("x86-64", "x86_64")] {
+        let loaded = loaded(&small("", &format!(", arch: {other}")));
+        let found = &loaded.diagnostics[0];
+        assert_eq!(found.code, Code::BadValue);
+        let help = found.help.as_deref().unwrap_or_default();
+        assert!(help.contains(&format!("did you mean `{name}`?")), "{found:#?}");
+    }
 }
 
 #[test]

@@ -34,6 +34,9 @@ const DISK: &str = "2G";
 /// A build that makes no progress for this long is stuck.
 const DEADLINE: Duration = Duration::from_secs(1800);
 
+/// What no node needs.
+const EXCLUDED: [&str; 3] = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*"];
+
 /// What the user may choose.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -180,8 +183,8 @@ impl Build<'_> {
             .arg("--skip=check/empty,check/qemu")
             .arg(format!("--architectures={}", debian_name(self.recipe.arch)))
             .args([r#"--aptopt=Acquire::Languages "none""#, r#"--aptopt=APT::Install-Recommends "false""#])
-            .args(["--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*"])
-            .args(["--dpkgopt=path-exclude=/usr/share/locale/*"])
+            .args(EXCLUDED.map(|paths| format!("--dpkgopt=path-exclude={paths}")))
+            .args(self.packages_first().map(|script| format!("--essential-hook={script}")))
             .arg(format!("--include={}", self.recipe.all_packages().collect::<Vec<_>>().join(",")))
             // The kernel package would make an initramfs of its own; ours is smaller and made in no time.
             .env("INITRD", "No")
@@ -199,8 +202,12 @@ impl Build<'_> {
                 said.push_str("\n    ");
                 said.push_str(line);
             }
-            if let Some(message) = line.strip_prefix("I: ") {
-                self.say(message);
+            match line.strip_prefix("I: ") {
+                Some(message) if message.starts_with("running --essential-hook") => {
+                    self.say("installing remaining packages from outside the chroot...");
+                }
+                Some(message) => self.say(message),
+                None => {}
             }
         });
         let unreachable =
@@ -216,6 +223,28 @@ impl Build<'_> {
             }
             other => other.map_err(Error::step("install the packages")),
         }
+    }
+
+    /// What installs the packages of another architecture before mmdebstrap does, with its options and the root as `$1`:
+    /// the host's own dpkg, which only runs the packages' scripts inside. That takes two thirds of the time, since a
+    /// program that is translated costs most when it starts, and dpkg starts several for each package.
+    fn packages_first(&self) -> Option<String> {
+        let arch = self.recipe.arch;
+        if arch.name() == host::arch() {
+            return None;
+        }
+        let excluded = EXCLUDED.map(|paths| format!("'-oDPkg::Options::=--path-exclude={paths}'"));
+        // To the host's dpkg the packages are foreign, and for it a foreign package seldom satisfies a dependency. That
+        // they are all there is apt's matter, and the order they come in.
+        Some(format!(
+            "export APT_CONFIG=\"$MMDEBSTRAP_APT_CONFIG\"; unset TMPDIR; \
+             dpkg --root=\"$1\" --add-architecture {} && \
+             apt-get --yes \"-oDPkg::Options::=--root=$1\" -oDPkg::Options::=--log=\"$1/var/log/dpkg.log\" \
+             -oDPkg::Options::=--force-depends {} install {} && rm \"$1/var/lib/dpkg/arch\"",
+            debian_name(arch),
+            excluded.join(" "),
+            self.recipe.all_packages().collect::<Vec<_>>().join(" "),
+        ))
     }
 
     fn mirror(&self) -> Option<String> {

@@ -83,6 +83,26 @@ fn without_an_emulator_nothing_is_started() {
 }
 
 #[test]
+fn an_emulator_is_only_asked_for_where_nodes_need_it() {
+    let home = home().with_namespaces().with_fake("mmdebstrap", "builder-that-fails");
+    let config = std::fs::read_to_string(home.path("lab.yaml")).unwrap();
+    home.write("arm.yaml", config.replace("kind: slurm", "kind: slurm\n    arch: aarch64"));
+    home.run(["cluster", "start", "arm.yaml"])
+        .fails(3, &["qemu-system-aarch64 is not installed", "make set-up", "qemu-system-arm"]);
+    assert_eq!(home.names("state"), Vec::<String>::new());
+    // As far as there is an image to boot.
+    let ran = home.run(["cluster", "start", "lab.yaml"]);
+    assert!(ran.err.contains("nothing works today"), "{ran:#?}");
+    let doctor = home.run(["doctor", "--format", "json"]).json();
+    let nodes = doctor.as_array().unwrap().iter().find(|finding| finding["name"] == "aarch64 nodes").unwrap();
+    assert_eq!(
+        (nodes["state"].as_str(), nodes["mend"].as_str()),
+        (Some("fair"), Some("make set-up")),
+        "{nodes:#}"
+    );
+}
+
+#[test]
 fn ansible_is_found_in_the_cache_that_is_named() {
     let home = home().with_namespaces();
     let found = |cache: &str| {

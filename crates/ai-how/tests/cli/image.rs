@@ -102,6 +102,42 @@ impl Drop for Building {
 }
 
 #[test]
+fn an_image_of_another_architecture_takes_a_translator_and_has_a_name_of_its_own() {
+    let arch = Arch::ALL.into_iter().find(|arch| arch.name() != system::host::arch()).unwrap();
+    if fs::exists(format!("/proc/sys/fs/binfmt_misc/qemu-{arch}")).unwrap() {
+        eprintln!("skipped: this host knows how to run programs for {arch}");
+        return;
+    }
+    let build = [&BUILD[..], &["--arch", arch.name()]].concat();
+    let home = able(home("builder")).with(&["cat", "mount", "nsenter", "true"]);
+    home.write("go", "");
+    home.run(&build).fails(3, &["there is no qemu-", "-static", "make set-up", "qemu-user-static"]);
+    assert!(!home.path("builds").exists());
+
+    let home = home.with(&[&format!("qemu-{arch}-static")]);
+    let ran = home.run(&build);
+    if ran.err.contains("Linux 6.7") {
+        eprintln!("skipped: {}", ran.err);
+        return;
+    }
+    let folder = ran.succeeds();
+    assert!(folder.contains(&Recipe::named("debian-13", arch).unwrap().id()), "{folder}");
+    let asked = fs::read_to_string(home.path("builds")).unwrap();
+    let debian = if arch == Arch::Aarch64 { "arm64" } else { "amd64" };
+    assert!(asked.contains(&format!("<--architectures={debian}>")), "{asked}");
+    assert!(asked.contains(&format!("linux-image-cloud-{debian}")), "{asked}");
+    // The host was told nothing.
+    assert!(!fs::exists(format!("/proc/sys/fs/binfmt_misc/qemu-{arch}")).unwrap());
+
+    let list = home.run(["image", "list", "--format", "json"]).json();
+    assert_eq!(
+        (list[0]["arch"].as_str(), list[0]["current"].as_bool()),
+        (Some(arch.name()), Some(true)),
+        "{list:#}"
+    );
+}
+
+#[test]
 fn an_image_is_built_listed_and_removed() {
     let home = able(home("builder"));
     home.write("go", "");

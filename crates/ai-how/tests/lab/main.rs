@@ -11,6 +11,7 @@
     reason = "tests drive the program from outside"
 )]
 
+mod aarch64;
 mod bench;
 mod clusters;
 mod copies;
