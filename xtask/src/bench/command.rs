@@ -39,6 +39,13 @@ pub(crate) struct Cost {
     pub(crate) peak_memory_mib: f64,
 }
 
+impl Cost {
+    /// Seconds from `start` until it had ended.
+    pub(crate) fn ended_after(&self, start: Timestamp) -> f64 {
+        self.started.duration_since(start).as_secs_f64() + self.wall_seconds
+    }
+}
+
 /// Runs a command to its end, whatever that is. It gets a process group of its own: Ctrl-C reaches us alone, and we ask
 /// it to end.
 pub(crate) fn measure(

@@ -2,6 +2,7 @@
 
 mod command;
 mod figures;
+mod labs;
 mod machine;
 mod process;
 mod program;
@@ -10,6 +11,7 @@ mod runs;
 mod statistics;
 mod table;
 mod told;
+mod warm;
 mod yardstick;
 
 use std::path::{Path, PathBuf};
@@ -58,6 +60,12 @@ enum Part {
     Deploy,
     /// The tests, and what each node takes of the host after them
     Tests,
+    /// Three nodes as copies of templates, without SLURM and with it; a snapshot, a fork; and the same lab booted
+    Warm,
+    /// Eight nodes as copies, and booted
+    Eight,
+    /// Sixteen nodes with SLURM as copies, and once from nothing: minutes
+    Sixteen,
     /// `test e2e` as a whole
     E2e,
 }
@@ -70,6 +78,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Some(_lock) = Lock::try_take(&folder.join("lock"))? else {
         return Err("another benchmark runs in this working copy".into());
     };
+    labs::write()?;
     let machine = Machine::observe();
     let started = clock::now();
     let program = Program::build(&folder, &cancel)?;

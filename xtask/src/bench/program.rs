@@ -11,11 +11,9 @@ use system::clock::{self, Stopwatch};
 use system::{environment, file, host};
 
 use super::command::{Cost, measure};
+use super::labs;
 use super::told::Told;
 use crate::{Failure, output};
-
-/// The example lab: one controller, two compute nodes.
-pub(crate) const LAB: &str = "config/lab.yaml";
 
 /// How many lines of a failed command's output are shown.
 const LINES: usize = 20;
@@ -74,7 +72,8 @@ impl Program {
         let mut command = Command::new(&self.binary);
         // A terminal would be drawn on, and drawing takes time.
         command.stdout(Stdio::from(log.try_clone()?)).stderr(log);
-        command.args(arguments).arg("--state").arg(&self.state).arg("--cache").arg(cache);
+        // First, because `ssh` takes all that follows the node as words for it.
+        command.arg("--state").arg(&self.state).arg("--cache").arg(cache).args(arguments);
         let about = |why: &dyn std::fmt::Display| format!("ai-how {}: {why}", arguments.join(" "));
         let (status, cost) = measure(&mut command, limit, cancel).map_err(|error| about(&error))?;
         if status.success() {
@@ -99,12 +98,15 @@ impl Program {
         self.state.join("labs")
     }
 
-    /// Removes the lab and whatever an earlier benchmark left of it, and waits until its last process is gone: what is
-    /// measured next has the host to itself. An interruption does not stop this.
+    /// Removes all labs and whatever an earlier benchmark left of them, and waits until the last process of them is gone:
+    /// what is measured next has the host to itself. An interruption does not stop this.
     pub(crate) fn destroy(&self) -> Result<(), Failure> {
         let limit = Duration::from_secs(60);
-        let arguments = ["cluster", "destroy", LAB];
-        self.run_with(&self.cache, "destroy", &arguments, limit, &Cancel::new())?;
+        let destroyed = labs::ALL.map(|lab| {
+            let arguments = [&["cluster", "destroy"][..], lab].concat();
+            self.run_with(&self.cache, "destroy", &arguments, limit, &Cancel::new())
+        });
+        destroyed.into_iter().collect::<Result<Vec<Cost>, Failure>>()?;
         let labs = self.labs().display().to_string();
         let watch = Stopwatch::start();
         loop {
@@ -113,7 +115,7 @@ impl Program {
                 return Ok(());
             }
             if watch.elapsed() > limit {
-                return Err(format!("processes of the lab are left: {left:?}").into());
+                return Err(format!("processes of a lab are left: {left:?}").into());
             }
             // They are no children of ours, so nobody tells when they end.
             clock::sleep(Duration::from_millis(20));

@@ -10,9 +10,11 @@ use system::namespace::{self, Network};
 use system::process::Command;
 
 use super::command::Cost;
+use super::labs::LAB;
 use super::process::Taken;
-use super::program::{LAB, Program};
+use super::program::Program;
 use super::record::Record;
+use super::told::Told;
 use super::yardstick;
 use super::{Arguments, Part};
 use crate::Failure;
@@ -23,7 +25,7 @@ const VALIDATIONS: usize = 20;
 
 /// How long commands may take before they count as stuck.
 const SHORT: Duration = Duration::from_secs(10);
-const LONG: Duration = Duration::from_secs(30 * 60);
+pub(super) const LONG: Duration = Duration::from_secs(30 * 60);
 
 /// One benchmark.
 pub(crate) struct Bench<'a> {
@@ -42,8 +44,8 @@ impl Bench<'_> {
         if self.arguments.wants(Part::Validate) {
             self.validate()?;
         }
-        let machines =
-            if self.wants_lab() || self.arguments.wants(Part::E2e) { self.warm_up()? } else { Vec::new() };
+        let machines = if self.wants_lab() { self.warm_up()? } else { Vec::new() };
+        self.keep_templates()?;
         for run in 1..=self.arguments.runs {
             if self.arguments.wants(Part::Image) {
                 self.say(run, "building the image from nothing");
@@ -56,6 +58,15 @@ impl Bench<'_> {
             if self.wants_lab() {
                 self.lab(run)?;
             }
+            if self.arguments.wants(Part::Warm) {
+                self.warm(run)?;
+            }
+            if self.arguments.wants(Part::Eight) {
+                self.eight(run)?;
+            }
+            if self.arguments.wants(Part::Sixteen) {
+                self.sixteen(run)?;
+            }
             if self.arguments.wants(Part::E2e) {
                 self.say(run, "the whole of it");
                 self.e2e(run)?;
@@ -65,10 +76,10 @@ impl Bench<'_> {
     }
 
     fn wants_lab(&self) -> bool {
-        [Part::Boot, Part::Deploy, Part::Tests].iter().any(|part| self.arguments.wants(*part))
+        [Part::Boot, Part::Deploy, Part::Tests, Part::Warm].iter().any(|part| self.arguments.wants(*part))
     }
 
-    fn say(&self, run: u32, what: &str) {
+    pub(super) fn say(&self, run: u32, what: &str) {
         eprintln!("run {run} of {}: {what}", self.arguments.runs);
     }
 
@@ -122,13 +133,19 @@ impl Bench<'_> {
             &["cluster", "start", "--cold", "--no-deploy", LAB],
             LONG,
         )?;
-        if self.arguments.wants(Part::Boot) {
+        let wants = |part| self.arguments.wants(part);
+        let (deploy, tests, warm) = (wants(Part::Deploy), wants(Part::Tests), wants(Part::Warm));
+        if wants(Part::Boot) || warm {
             self.booted(run, &cost)?;
         }
-        let (deploy, tests) = (self.arguments.wants(Part::Deploy), self.arguments.wants(Part::Tests));
-        if deploy || tests {
+        if deploy || tests || warm {
             self.say(run, "deploying");
-            self.test_command("deploy", run, "deploy-ansible")?;
+            let deployed = self.test_command("deploy", run, "deploy-ansible")?;
+            if warm {
+                let job = self.job(&format!("{run}-cold-srun"))?;
+                let seconds = [cost, deployed, job].map(|cost| cost.wall_seconds).iter().sum();
+                self.record.add("cold.srun", run, seconds)?;
+            }
         }
         if deploy {
             self.say(run, "deploying again");
@@ -152,8 +169,7 @@ impl Bench<'_> {
         }
         self.add_cost("boot", run, cost)?;
         let told = self.program.told()?;
-        let ready = told.ready_after(cost.started).ok_or("no node said that it is ready")?;
-        self.record.add("boot.ready", run, ready)?;
+        self.add_ready("boot.ready", run, cost, &told)?;
         self.record.add("boot.phase", run, told.phase(Phase::Boot).ok_or("the run tells of no boot")?)?;
         for (node, seconds) in told.measured("power-on-to-ready") {
             self.record.add_node("boot.node-ready", run, node, seconds)?;
@@ -161,15 +177,17 @@ impl Bench<'_> {
         self.record.add_ratio("boot.ratio", run, "boot.ready", "boot.raw-ready")
     }
 
-    fn test_command(&mut self, part: &str, run: u32, verb: &str) -> Result<(), Failure> {
+    fn test_command(&mut self, part: &str, run: u32, verb: &str) -> Result<Cost, Failure> {
         let cost = self.program.run(&format!("{run}-{part}"), &["test", verb, "--file", LAB], LONG)?;
-        self.add_cost(part, run, &cost)
+        self.add_cost(part, run, &cost)?;
+        Ok(cost)
     }
 
     fn e2e(&mut self, run: u32) -> Result<(), Failure> {
         let lab = Lab::of(self.program);
         self.test_command("e2e", run, "e2e")?;
         let told = self.program.told()?;
+        told.expect_copies()?;
         for phase in [Phase::Image, Phase::Boot, Phase::Deploy, Phase::Tests, Phase::Cleanup] {
             if let Some(seconds) = told.phase(phase) {
                 self.record.add(&format!("e2e.{phase}"), run, seconds)?;
@@ -184,8 +202,20 @@ impl Bench<'_> {
         self.record.add(&format!("{part}.peak-memory"), run, cost.peak_memory_mib)
     }
 
+    /// Adds the time from before a command was started until its last node was ready.
+    pub(super) fn add_ready(
+        &mut self,
+        figure: &str,
+        run: u32,
+        cost: &Cost,
+        told: &Told,
+    ) -> Result<(), Failure> {
+        let ready = told.ready_after(cost.started).ok_or("no node said that it is ready")?;
+        self.record.add(figure, run, ready)
+    }
+
     /// What each node of the lab has taken of the host so far.
-    fn nodes(&self) -> Result<Vec<(String, Taken)>, Failure> {
+    pub(super) fn nodes(&self) -> Result<Vec<(String, Taken)>, Failure> {
         let plan: Plan = serde_json::from_str(&file::read(&self.program.last_run().join("plan.json"))?)?;
         let labs = self.program.labs().display().to_string();
         let started = plan.nodes().map(|(_, node)| node).filter(|node| node.auto_start);
@@ -199,15 +229,15 @@ impl Bench<'_> {
     }
 }
 
-/// The lab, while there may be one. It is gone when this is, whatever happened.
-struct Lab<'a>(Option<&'a Program>);
+/// The labs, while there may be one. They are gone when this is, whatever happened.
+pub(super) struct Lab<'a>(Option<&'a Program>);
 
 impl<'a> Lab<'a> {
-    fn of(program: &'a Program) -> Self {
+    pub(super) fn of(program: &'a Program) -> Self {
         Self(Some(program))
     }
 
-    fn destroy(mut self) -> Result<(), Failure> {
+    pub(super) fn destroy(mut self) -> Result<(), Failure> {
         self.0.take().map_or(Ok(()), Program::destroy)
     }
 }

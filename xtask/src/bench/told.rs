@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-use events::{Event, EventKind, NodeState, Phase};
+use events::{Event, EventKind, Level, NodeState, Phase};
 use jiff::Timestamp;
 
 use crate::Failure;
+
+/// What a node that starts is told to be when it is a copy.
+const COPIED: &str = "copied from a template";
 
 /// The events of one run.
 #[derive(Debug)]
@@ -38,6 +41,20 @@ impl Told {
         Some(last.duration_since(start).as_secs_f64())
     }
 
+    /// Fails unless this was a warm start: every node a copy of a template, and nothing done by Ansible.
+    pub(crate) fn expect_copies(&self) -> Result<(), Failure> {
+        let cold = self.0.iter().find_map(|event| match &event.kind {
+            EventKind::NodeState { node, state: NodeState::Booting, detail } if detail != COPIED => {
+                Some(format!("{node} booted"))
+            }
+            EventKind::Task { node, task, .. } => Some(format!("Ansible did {task:?} on {node}")),
+            _ => None,
+        });
+        let Some(cold) = cold else { return Ok(()) };
+        let warnings: Vec<&str> = self.0.iter().filter_map(warning).collect();
+        Err(format!("this was no start from templates: {cold}; warnings: [{}]", warnings.join("; ")).into())
+    }
+
     /// What was measured for each node under that name, in the order of the events.
     pub(crate) fn measured(&self, wanted: &str) -> Vec<(&str, f64)> {
         let values = self.0.iter().filter_map(|event| match &event.kind {
@@ -47,6 +64,13 @@ impl Told {
             _ => None,
         });
         values.collect()
+    }
+}
+
+fn warning(event: &Event) -> Option<&str> {
+    match &event.kind {
+        EventKind::Notice { level: Level::Warning, message } => Some(message),
+        _ => None,
     }
 }
 
@@ -78,6 +102,18 @@ mod tests {
         let start = "2024-12-31T23:59:59.5Z".parse().unwrap();
         assert_eq!(told.ready_after(start), Some(25.5));
         assert_eq!(told.measured("power-on-to-ready"), [("a", 18.5), ("b", 16.0)]);
+    }
+
+    #[test]
+    fn a_start_with_boots_or_ansible_is_not_warm() {
+        let why = |record: &str| told(record).unwrap().expect_copies().unwrap_err().to_string();
+        let notice =
+            r#"{"time":"2025-01-01T00:00:02Z","event":"notice","level":"warning","message":"no room"}"#;
+        assert!(why(&format!("{RUN}{notice}\n")).contains("a booted; warnings: [no room]"));
+        let warm = RUN.replace(r#""detail":""}"#, r#""detail":"copied from a template"}"#);
+        told(&warm).unwrap().expect_copies().unwrap();
+        let task = r#"{"time":"2025-01-01T00:00:27Z","event":"task","play":"p","task":"munge","node":"b","status":"ok","message":"","seconds":1.0}"#;
+        assert!(why(&format!("{warm}{task}\n")).contains("Ansible did \"munge\" on b"));
     }
 
     #[test]
