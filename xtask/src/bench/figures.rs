@@ -78,6 +78,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     plain("node.cpu", "s"),
     median("warm.ready", "s", 2.5),
     median("warm.ratio", "x", 0.1),
+    max("warm.bare-node-memory", "MiB", 180.0),
     median("warm.srun", "s", 10.0),
     plain("cold.srun", "s"),
     plain("warm.srun-ratio", "x"),

@@ -43,6 +43,7 @@ impl Bench<'_> {
         let cost = self.start(&format!("{run}-warm"), &["--no-deploy", LAB])?;
         self.add_ready("warm.ready", run, &cost, &self.told_of_copies()?)?;
         self.record.add_ratio("warm.ratio", run, "warm.ready", "boot.ready")?;
+        self.add_memory("warm.bare-node-memory", run)?;
         lab.destroy()?;
 
         self.say(run, "starting copies with SLURM");
