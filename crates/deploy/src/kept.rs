@@ -200,6 +200,35 @@ mod tests {
         assert_eq!(of(2, 0), None);
     }
 
+    #[test]
+    fn every_job_that_runs_is_given_the_time_that_passed() {
+        let plan = plan();
+        let of = |node: usize| before_time_passes(&plan.clusters[0], &plan.clusters[0].nodes[node]);
+        assert!(of(1).is_none(), "a compute node has no jobs of its own");
+        let folder = tempfile::tempdir().unwrap();
+        let program = |name: &str, script: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        };
+        let told = folder.path().join("told");
+        program("systemctl", "exit 0");
+        program("squeue", "printf '7\\n12\\n'");
+        program("scontrol", &format!("echo \"$*\" >>{}", told.display()));
+        let run = || {
+            let script = of(0).unwrap()(Duration::from_secs(3661));
+            let path = format!("{}:/usr/bin:/bin", folder.path().display());
+            system::process::Command::new("sh").args(["-c", &script]).env("PATH", path).output().unwrap()
+        };
+        assert_eq!(run().code, 0);
+        let asked = std::fs::read_to_string(&told).unwrap();
+        assert_eq!(asked, "update JobId=7 TimeLimit=+62\nupdate JobId=12 TimeLimit=+62\n");
+        // Where no slurmctld runs there is nobody to tell.
+        program("systemctl", "exit 3");
+        std::fs::remove_file(&told).unwrap();
+        assert_eq!((run().code, told.exists()), (0, false));
+    }
+
     /// The script, with a scontrol that says this.
     fn wait(said: &str, status: i32) -> Option<i32> {
         let folder = tempfile::tempdir().unwrap();
