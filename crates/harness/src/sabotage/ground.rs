@@ -31,6 +31,10 @@ impl<'a> Ground<'a> {
         }
     }
 
+    pub(super) fn is_fork(&self) -> bool {
+        matches!(self, Self::Fork(..))
+    }
+
     /// A fork that nothing was done to instead of this one.
     pub(super) fn fresh(self) -> Option<Self> {
         let Self::Fork(used, forks) = self else { return Some(self) };

@@ -13,7 +13,7 @@ pub struct Report {
     pub before: Summary,
     /// One for each sabotage, in the order of the files.
     pub verdicts: Vec<Verdict>,
-    /// Everything after the last mend, on every fork.
+    /// Everything after the last mend, on every fork that was not thrown away.
     pub after: Summary,
 }
 
@@ -80,11 +80,16 @@ impl Report {
         let any = |outcome| self.verdicts.iter().any(|verdict| verdict.finding.outcome() == outcome);
         if any(Outcome::Interrupted) || self.after.outcome() == Outcome::Interrupted {
             Outcome::Interrupted
-        } else if any(Outcome::Failed) || !any(Outcome::Passed) || self.after.outcome() != Outcome::Passed {
+        } else if any(Outcome::Failed) || !any(Outcome::Passed) || !self.is_whole() {
             Outcome::Failed
         } else {
             Outcome::Passed
         }
+    }
+
+    /// What was not thrown away is whole.
+    fn is_whole(&self) -> bool {
+        self.after.results.is_empty() || self.after.outcome() == Outcome::Passed
     }
 
     /// The sabotages that no check noticed, or that went wrong.
@@ -99,11 +104,11 @@ impl fmt::Display for Report {
             |outcome| self.verdicts.iter().filter(|verdict| verdict.finding.outcome() == outcome).count();
         write!(
             f,
-            "{} sabotages noticed, {} not, {} not tried; afterwards {}",
+            "{} sabotages noticed, {} not, {} not tried",
             count(Outcome::Passed),
             count(Outcome::Failed),
             count(Outcome::Skipped),
-            self.after
-        )
+        )?;
+        if self.after.results.is_empty() { Ok(()) } else { write!(f, "; afterwards {}", self.after) }
     }
 }
