@@ -2,6 +2,7 @@
 
 use std::{
     net::Ipv4Addr,
+    path::Path,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -177,6 +178,8 @@ pub(crate) fn target<'a>(clusters: &'a [ClusterPlan], shell: &'a Here) -> Target
 /// Forks that are this host too, each with the variable `FLAG` for a file of its own.
 pub(crate) struct Copies {
     folder: tempfile::TempDir,
+    /// Whether `FLAG` is one folder for all of them instead.
+    shared: bool,
     /// How many may be made in all.
     pub(crate) most: usize,
     /// How many were made.
@@ -190,7 +193,16 @@ pub(crate) struct OneCopy<'a>(String, Here, &'a Copies);
 impl Copies {
     pub(crate) fn new(most: usize) -> Self {
         let (made, there) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { folder: tempfile::tempdir().unwrap(), most, made, there }
+        Self { folder: tempfile::tempdir().unwrap(), shared: false, most, made, there }
+    }
+
+    /// Forks that see each other's files in `FLAG`.
+    pub(crate) fn sharing() -> Self {
+        Self { shared: true, ..Self::new(usize::MAX) }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
     }
 }
 
@@ -206,7 +218,8 @@ impl Forks for Copies {
                 return Err(forks::Error::Impossible { reason: "no room".to_owned() });
             }
             self.there.fetch_add(1, Ordering::SeqCst);
-            let before = format!("FLAG={}/{number}", self.folder.path().display());
+            let own = if self.shared { String::new() } else { format!("/{number}") };
+            let before = format!("FLAG={}{own}", self.folder.path().display());
             let shell = Here { before, ..Here::default() };
             Ok(Box::new(OneCopy(format!("copy-{number}"), shell, self)) as Box<dyn Fork>)
         };

@@ -19,6 +19,7 @@ pub mod sabotage;
 pub mod select;
 pub mod shell;
 pub mod suite;
+pub mod summary;
 
 mod batch;
 mod evidence;

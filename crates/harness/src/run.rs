@@ -2,8 +2,8 @@
 //!
 //! Work is cut into lanes, and `parallel` threads take lanes. One lane holds the checks that must be alone, one after
 //! the other; it comes first, because such checks wait more than they compute. Each node has a lane for everything else,
-//! one session for each suite. A check never waits for one in another lane. Destructive checks come last, each on a fork of
-//! its own.
+//! one session for each suite. A check never waits for one in another lane. Destructive checks run beside all that, each on
+//! a fork of its own; those that there is no room for, or that need another check's result, come last.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -23,10 +23,11 @@ use system::{cancel::Cancel, clock::Stopwatch};
 use crate::{
     batch::{self, Done, Step},
     evidence, expect,
-    forks::{self, Forks},
+    forks::{self, Fork, Forks},
     select::Selection,
     shell::{self, Shell},
     suite::{Check, Need, Suite},
+    summary::{CheckResult, Summary},
     variables::{Variables, workers},
 };
 
@@ -44,67 +45,6 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self { slowness: 1.0, parallel: 4, fail_fast: false }
-    }
-}
-
-/// How a run went.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Summary {
-    /// One for each check on each node, in the order in which they ended.
-    pub results: Vec<CheckResult>,
-}
-
-/// How a check went on a node.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CheckResult {
-    /// The cluster's name.
-    pub cluster: String,
-    /// The suite's name.
-    pub suite: String,
-    /// The check's name.
-    pub check: String,
-    /// The node's label.
-    pub node: String,
-    /// How it went.
-    pub outcome: Outcome,
-    /// How long it took.
-    pub seconds: f64,
-    /// Why it did not pass; empty when it did.
-    pub reason: String,
-}
-
-impl Summary {
-    /// How many results have this outcome.
-    pub fn count(&self, outcome: Outcome) -> usize {
-        self.results.iter().filter(|result| result.outcome == outcome).count()
-    }
-
-    /// The results that failed.
-    pub fn failures(&self) -> impl Iterator<Item = &CheckResult> {
-        self.results.iter().filter(|result| result.outcome == Outcome::Failed)
-    }
-
-    /// How the run as a whole went. Without a single check that passed it is no pass.
-    pub fn outcome(&self) -> Outcome {
-        if self.count(Outcome::Interrupted) > 0 {
-            Outcome::Interrupted
-        } else if self.count(Outcome::Failed) > 0 || self.count(Outcome::Passed) == 0 {
-            Outcome::Failed
-        } else {
-            Outcome::Passed
-        }
-    }
-}
-
-impl std::fmt::Display for Summary {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let [passed, failed, skipped, interrupted] =
-            [Outcome::Passed, Outcome::Failed, Outcome::Skipped, Outcome::Interrupted].map(|o| self.count(o));
-        if passed + failed + interrupted == 0 {
-            return write!(f, "no check was run ({skipped} skipped), and that is not a pass");
-        }
-        write!(f, "{passed} passed, {failed} failed, {skipped} skipped")?;
-        if interrupted > 0 { write!(f, ", {interrupted} interrupted") } else { Ok(()) }
     }
 }
 
@@ -141,14 +81,28 @@ pub fn run(
     for cluster in clusters {
         let work = Work { cluster, shell, fork, sink, options, cancel, results: &results, stopped: &stopped };
         let (lanes, destructive) = work.lanes(selection);
-        threads(options.parallel, lanes, |lane| work.lane(lane));
-        match forks {
-            Some(forks) => threads(forks.room(), destructive, |session| work.on_fork(session, forks)),
-            None => destructive.into_iter().for_each(|session| {
-                let reason = "it is destructive, and this cluster cannot be forked";
-                work.skip_all(&session, reason);
-            }),
-        }
+        let Some(forks) = forks else {
+            let reason = "it is destructive, and this cluster cannot be forked";
+            destructive.iter().for_each(|session| work.skip_all(session, reason));
+            threads(options.parallel, lanes, |lane| work.lane(lane));
+            continue;
+        };
+        // As many as there is room for begin with all the others, on forks of one moment.
+        let (mut first, later): (Vec<_>, Vec<_>) =
+            destructive.into_iter().partition(|session| !session.needs_a_check());
+        let mut later = VecDeque::from(later);
+        later.extend(first.split_off(first.len().min(forks.room())));
+        let lent = work.lend(first, forks).unwrap_or_else(|sessions| {
+            later.extend(sessions);
+            Vec::new()
+        });
+        thread::scope(|scope| {
+            for (session, fork) in lent {
+                scope.spawn(move || work.on_fork(session, &*fork));
+            }
+            threads(options.parallel, lanes, |lane| work.lane(lane));
+        });
+        threads(forks.room(), later, |session| work.on_own_fork(session, forks));
     }
     Summary { results: results.into_inner().unwrap_or_else(PoisonError::into_inner) }
 }
@@ -177,6 +131,17 @@ struct Session<'a> {
     suite: &'a Suite,
     node: &'a NodePlan,
     checks: Vec<&'a Check>,
+}
+
+/// A session with the fork that it is to run on.
+type Lent<'a, 'f> = (Session<'a>, Box<dyn Fork + 'f>);
+
+impl Session<'_> {
+    /// Whether one of its checks needs to know how another one went.
+    fn needs_a_check(&self) -> bool {
+        let mut needs = self.checks.iter().flat_map(|check| &check.needs);
+        needs.any(|need| matches!(need, Need::Check(_)))
+    }
 }
 
 /// One run on one cluster.
@@ -293,8 +258,28 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Runs a destructive check on a fork of its own.
-    fn on_fork(&self, session: Session<'a>, forks: &dyn Forks) {
+    /// Gives each a fork. Where that is not possible it gives the sessions back.
+    fn lend<'f>(
+        &self,
+        sessions: Vec<Session<'a>>,
+        forks: &'f dyn Forks,
+    ) -> Result<Vec<Lent<'a, 'f>>, Vec<Session<'a>>> {
+        if sessions.is_empty() {
+            return Ok(Vec::new());
+        }
+        match forks.fork(sessions.len()) {
+            Ok(made) if made.len() == sessions.len() => Ok(sessions.into_iter().zip(made).collect()),
+            _ => Err(sessions),
+        }
+    }
+
+    /// Runs a destructive check on a fork that nothing else runs on.
+    fn on_fork(&self, session: Session<'a>, fork: &dyn Fork) {
+        Work { shell: fork, fork: fork.name(), ..*self }.lane(vec![session]);
+    }
+
+    /// Forks the cluster for a destructive check, when all others ran.
+    fn on_own_fork(&self, session: Session<'a>, forks: &dyn Forks) {
         let failed = |result: &&CheckResult| {
             result.outcome == Outcome::Failed
                 && result.node == session.node.label
@@ -307,10 +292,7 @@ impl<'a> Work<'a> {
             return;
         }
         match forks.fork(1).map(|made| made.into_iter().next()) {
-            Ok(Some(fork)) => {
-                let there = Work { shell: &*fork, fork: fork.name(), ..*self };
-                there.lane(vec![session]);
-            }
+            Ok(Some(fork)) => self.on_fork(session, &*fork),
             Ok(None) => self.skip_all(&session, "it is destructive, and there is no fork"),
             Err(forks::Error::Cancelled) => self.interrupt_all(&session),
             Err(error) => self.skip_all(&session, &format!("it is destructive, and {error}")),
@@ -657,6 +639,24 @@ mod tests {
         }
         assert_eq!(places.len(), 2);
         assert_ne!(places[0].1, places[1].1, "two checks were given the same fork");
+    }
+
+    #[test]
+    fn what_is_destructive_runs_beside_the_others_as_far_as_there_is_room() {
+        // Each waits until the other began; the one that there is no room for waits for none.
+        let ruin =
+            "test $NODE = compute-02 || { touch $FLAG/$NODE; until test -e $FLAG/lane; do sleep 0.1; done; }";
+        let lane = "until test -e $FLAG/controller && test -e $FLAG/compute-01; do sleep 0.1; done; touch $FLAG/lane";
+        let suites = demo(&format!(
+            "  - {{name: ruin, description: d, on: each, timeout: 20, destructive: true, run: '{ruin}'}}\n\
+             \x20 - {{name: lane, description: d, on: controller, timeout: 20, run: '{lane}'}}\n"
+        ));
+        let (clusters, forks) = ([fixture::cluster()], Copies::sharing());
+        let shell = Here { before: format!("FLAG={}", forks.path().display()), ..Here::default() };
+        let target = Target { forks: Some(&forks), ..fixture::target(&clusters, &shell) };
+        let summary = run(&suites.all(), target, &Notebook::default(), Options::default(), &Cancel::new());
+        assert_eq!((summary.count(Outcome::Passed), summary.results.len()), (4, 4), "{summary:?}");
+        assert_eq!((forks.made.load(Ordering::SeqCst), forks.there.load(Ordering::SeqCst)), (3, 0));
     }
 
     #[test]

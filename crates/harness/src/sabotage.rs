@@ -29,10 +29,11 @@ use system::{cancel::Cancel, clock::Stopwatch};
 use crate::{
     batch::{Done, End, Step},
     evidence, expect,
-    run::{self, Options, Summary, Target, take},
+    run::{self, Options, Target, take},
     select::Selection,
     shell,
     suite::{Check, Place, Sabotage, Suite},
+    summary::Summary,
     variables::Variables,
 };
 use ground::{Ground, grounds};

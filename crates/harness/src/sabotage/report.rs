@@ -4,7 +4,7 @@ use std::fmt;
 
 use events::Outcome;
 
-use crate::run::Summary;
+use crate::summary::Summary;
 
 /// How the sabotages went.
 #[derive(Debug, Clone, PartialEq)]
