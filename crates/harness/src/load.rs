@@ -152,6 +152,8 @@ struct SuiteFile {
     kinds: Vec<Spanned<String>>,
     #[serde(default)]
     alone: bool,
+    #[serde(default)]
+    thorough: bool,
     checks: Vec<CheckFile>,
 }
 
@@ -370,6 +372,7 @@ fn parse(folder: &Folder, found: &mut Vec<Diagnostic>) -> Option<Suite> {
         name: file.name.value,
         description: file.description,
         kinds: file.kinds.into_iter().map(|kind| kind.value).collect(),
+        thorough: file.thorough,
         checks,
         sabotages,
     })

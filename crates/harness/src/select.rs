@@ -38,6 +38,11 @@ impl Suites {
         Selection(self.iter().map(whole).collect())
     }
 
+    /// Every check of the suites that are not thorough.
+    pub fn brief(&self) -> Selection<'_> {
+        Selection(self.iter().filter(|suite| !suite.thorough).map(whole).collect())
+    }
+
     /// Every check of one suite.
     ///
     /// # Errors
@@ -121,6 +126,15 @@ mod tests {
         assert_eq!(names(&suites.check("hostname").unwrap()), ["one/hostname"]);
         assert_eq!(names(&suites.check("two/shared").unwrap()), ["two/shared"]);
         assert_eq!(names(&suites.suite("two").unwrap()), ["two/shared", "two/alone"]);
+    }
+
+    #[test]
+    fn thorough_suites_are_not_brief() {
+        let text = "name: long\ndescription: d\nkinds: [slurm]\nthorough: true\nchecks:\n  - {name: a, description: d, on: each, timeout: 5, run: 'true'}\n";
+        let short = text.replace("long", "short").replace("thorough: true\n", "");
+        let suites = fixture::suites_from(&[("long", text, ""), ("short", &short, "")]);
+        assert_eq!(names(&suites.brief()), ["short/a"]);
+        assert_eq!(names(&suites.all()), ["long/a", "short/a"]);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct Suite {
     pub description: String,
     /// The kinds of cluster it is for, as in [`ClusterPlan::kind`].
     pub kinds: Vec<String>,
+    /// It takes its time, so it is left out where only the whole way is to be gone once.
+    pub thorough: bool,
     /// In the order of the file.
     pub checks: Vec<Check>,
     /// What is broken on a throw-away cluster to see the checks go red.

@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: Test, settings: &Settings, cancel: &Cancel) -> Resu
     match arguments.verb.as_ref().unwrap_or(&TestVerb::E2e) {
         TestVerb::E2e => {
             let suites = test.suites()?;
-            test.throw_away("e2e", |work| work.prove(&suites.all()))
+            test.throw_away("e2e", |work| work.prove(&suites.brief()))
         }
         TestVerb::Sabotage { suite } => {
             let suites = test.suites()?;
