@@ -166,7 +166,7 @@ pub fn leaks(site: &Site, plan: &Plan) -> Vec<String> {
     let text = folder.display().to_string();
     let mut leaks = Vec::new();
     let mine = i32::try_from(std::process::id()).unwrap_or(0);
-    for pid in host::processes(|words| words.iter().any(|word| is_below(word, &text))) {
+    for pid in host::processes(|words| words.iter().any(|word| host::names_folder(word, &text))) {
         if pid != mine {
             let words = host::command_line(pid).unwrap_or_default();
             leaks.push(format!("the process {pid} ({})", words.first().cloned().unwrap_or_default()));
@@ -182,27 +182,4 @@ pub fn leaks(site: &Site, plan: &Plan) -> Vec<String> {
     }
     leaks.extend(host::mounts_below(folder).into_iter().map(|mount| format!("the mount {mount}")));
     leaks
-}
-
-/// Whether a word of a command line names this folder or something in it. A fork's folder only begins like its lab's.
-fn is_below(word: &str, folder: &str) -> bool {
-    word.match_indices(folder).any(|(at, _)| {
-        let next = word[at + folder.len()..].chars().next();
-        next.is_none_or(|next| !(next.is_ascii_alphanumeric() || "-_.+".contains(next)))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_below;
-
-    #[test]
-    fn a_fork_is_not_its_lab() {
-        let lab = "/state/labs/lab-1";
-        assert!(is_below("/state/labs/lab-1", lab));
-        assert!(is_below("path=/state/labs/lab-1/disks/a.qcow2,mode=0600", lab));
-        assert!(is_below("-F/state/labs/lab-1,x", lab));
-        assert!(!is_below("/state/labs/lab-1+trial/disks/a.qcow2", lab));
-        assert!(!is_below("/state/labs/lab-10/disks/a.qcow2", lab));
-    }
 }

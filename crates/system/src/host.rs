@@ -179,7 +179,54 @@ pub fn processes(wanted: impl Fn(&[String]) -> bool) -> Vec<i32> {
 pub fn guest_process(domain: &str, folder: &str) -> Option<i32> {
     let name = format!("guest={domain},");
     let wanted = |words: &[String]| {
-        words.iter().any(|word| word.starts_with(&name)) && words.iter().any(|word| word.contains(folder))
+        words.iter().any(|word| word.starts_with(&name))
+            && words.iter().any(|word| names_folder(word, folder))
     };
     processes(wanted).first().copied()
+}
+
+/// Whether a word of a command line names this folder or something in it. The folder of a lab's fork only begins like the
+/// lab's.
+pub fn names_folder(word: &str, folder: &str) -> bool {
+    word.match_indices(folder).any(|(at, _)| {
+        let next = word[at + folder.len()..].chars().next();
+        next.is_none_or(|next| !(next.is_ascii_alphanumeric() || "-_.+".contains(next)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_fork_is_not_its_lab() {
+        let lab = "/state/labs/lab-1";
+        assert!(names_folder("/state/labs/lab-1", lab));
+        assert!(names_folder("path=/state/labs/lab-1/disks/a.qcow2,mode=0600", lab));
+        assert!(names_folder("-F/state/labs/lab-1,x", lab));
+        assert!(!names_folder("/state/labs/lab-1+trial/disks/a.qcow2", lab));
+        assert!(!names_folder("/state/labs/lab-10/disks/a.qcow2", lab));
+    }
+
+    #[test]
+    fn the_guest_of_a_fork_is_not_taken_for_its_labs() {
+        let folder = format!("/nowhere/labs/lab-{}", std::process::id());
+        let disk = format!("{folder}+trial/disks/a.qcow2");
+        let mut fork = Command::new("sh")
+            .args(["-c", "read -r line", "sh", "guest=hpc-a,debug-threads=on", &disk])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pid = i32::try_from(fork.id()).unwrap();
+        // Between fork and exec it still has this program's words.
+        while command_line(pid).is_none_or(|words| words.first().is_none_or(|word| word != "sh")) {
+            std::thread::yield_now();
+        }
+        let found = (guest_process("hpc-a", &folder), guest_process("hpc-a", &format!("{folder}+trial")));
+        drop(fork.stdin.take());
+        fork.wait().unwrap();
+        assert_eq!(found, (None, Some(pid)));
+    }
 }
