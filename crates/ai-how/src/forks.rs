@@ -4,17 +4,16 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
-    time::Duration,
 };
 
 use engine::{Session, Start};
 use events::{EventKind, Level, Sink};
 use harness::{
     forks::{Error, Fork, Forks},
-    shell::{self, Shell},
+    shell::Shell,
 };
 use image::Store;
-use system::{cancel::Cancel, clock::Stopwatch, host, process::Output};
+use system::{clock::Stopwatch, host};
 
 use crate::proof::{NodeShell, Proof};
 
@@ -104,21 +103,13 @@ struct LabFork<'a> {
     forks: &'a LabForks<'a>,
 }
 
-impl Shell for LabFork<'_> {
-    fn run(
-        &self,
-        node: &str,
-        script: &str,
-        deadline: Duration,
-        cancel: &Cancel,
-    ) -> Result<Output, shell::Error> {
-        self.shell.run(node, script, deadline, cancel)
-    }
-}
-
 impl Fork for LabFork<'_> {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn shell(&self) -> &dyn Shell {
+        &self.shell
     }
 }
 

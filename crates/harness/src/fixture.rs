@@ -227,15 +227,13 @@ impl Forks for Copies {
     }
 }
 
-impl Shell for OneCopy<'_> {
-    fn run(&self, node: &str, script: &str, deadline: Duration, cancel: &Cancel) -> Result<Output, Error> {
-        self.1.run(node, script, deadline, cancel)
-    }
-}
-
 impl Fork for OneCopy<'_> {
     fn name(&self) -> &str {
         &self.0
+    }
+
+    fn shell(&self) -> &dyn Shell {
+        &self.1
     }
 }
 

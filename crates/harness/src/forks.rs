@@ -16,9 +16,12 @@ pub trait Forks: Sync {
 }
 
 /// A copy of the clusters under test. Its nodes have the names of the originals. It goes when it is dropped.
-pub trait Fork: Shell + Send {
+pub trait Fork: Send + Sync {
     /// What it is called in reports.
     fn name(&self) -> &str;
+
+    /// The way to its nodes.
+    fn shell(&self) -> &dyn Shell;
 }
 
 /// There is no copy.

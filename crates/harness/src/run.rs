@@ -275,7 +275,7 @@ impl<'a> Work<'a> {
 
     /// Runs a destructive check on a fork that nothing else runs on.
     fn on_fork(&self, session: Session<'a>, fork: &dyn Fork) {
-        Work { shell: fork, fork: fork.name(), ..*self }.lane(vec![session]);
+        Work { shell: fork.shell(), fork: fork.name(), ..*self }.lane(vec![session]);
     }
 
     /// Forks the cluster for a destructive check, when all others ran.

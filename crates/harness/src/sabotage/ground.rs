@@ -20,7 +20,7 @@ impl<'a> Ground<'a> {
     pub(super) fn shell(&self) -> &dyn Shell {
         match self {
             Self::Original(shell) => *shell,
-            Self::Fork(fork, _) => &**fork,
+            Self::Fork(fork, _) => fork.shell(),
         }
     }
 
