@@ -17,9 +17,6 @@ use system::{clock::Stopwatch, host};
 
 use crate::proof::{NodeShell, Proof};
 
-/// What a fork's lab takes beside its machines' memory, and each of its emulators, MiB.
-const OVERHEAD_MIB: u64 = 160;
-
 /// Makes forks of a lab.
 pub(crate) struct LabForks<'a> {
     proof: &'a Proof<'a>,
@@ -68,10 +65,7 @@ impl<'a> LabForks<'a> {
 impl Forks for LabForks<'_> {
     /// One more than there are processors: whoever breaks something waits more than it computes.
     fn room(&self) -> usize {
-        let nodes = self.proof.plan.nodes().filter(|(_, node)| node.auto_start);
-        let one_mib: u64 = nodes.map(|(_, node)| node.memory_mib + OVERHEAD_MIB).sum();
-        let fit = host::available_memory_mib() / (one_mib + OVERHEAD_MIB);
-        usize::try_from(fit).unwrap_or(1).clamp(1, host::cpus() + 1)
+        usize::try_from(engine::room(self.proof.plan)).unwrap_or(1).clamp(1, host::cpus() + 1)
     }
 
     fn fork(&self, count: usize) -> Result<Vec<Box<dyn Fork + '_>>, Error> {

@@ -34,6 +34,7 @@ pub use error::Error;
 pub use forecast::{Forecast, forecast};
 pub use freeze::set_clock;
 pub use keep::Deployed;
+pub use memory::room;
 pub use session::{Place, Session, Site};
 pub use snapshot::{Snapshot, remove_snapshot, snapshot_mib, snapshots};
 pub use start::{Start, Started, Templates, images};

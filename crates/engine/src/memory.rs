@@ -2,6 +2,7 @@
 //! the kernel calls available is promised to several at once. Every QEMU process on the host tells with its command
 //! line how much its guest may still take.
 
+use plan::Plan;
 use system::{
     file::{self, Lock},
     host,
@@ -31,15 +32,29 @@ pub(crate) fn reserve(
 
 /// Checks without promising anything: so that a lab that cannot fit says so before its first node starts.
 pub(crate) fn check(node: &str, memory_mib: impl IntoIterator<Item = u64>) -> Result<(), Error> {
-    let needed_mib: u64 = memory_mib.into_iter().map(|memory_mib| memory_mib + OVERHEAD_MIB).sum();
+    let needed_mib = needed_mib(memory_mib);
     if needed_mib == 0 {
         return Ok(());
     }
-    let available_mib = host::available_memory_mib().saturating_sub(promised_mib() + RESERVE_MIB);
+    let available_mib = available_mib();
     if needed_mib <= available_mib {
         return Ok(());
     }
     Err(Error::Memory { node: node.to_owned(), needed_mib, available_mib })
+}
+
+/// How many more times the host has memory for the nodes that start with a plan.
+pub fn room(plan: &Plan) -> u64 {
+    let nodes = plan.nodes().filter(|(_, node)| node.auto_start);
+    available_mib() / needed_mib(nodes.map(|(_, node)| node.memory_mib)).max(1)
+}
+
+fn needed_mib(memory_mib: impl IntoIterator<Item = u64>) -> u64 {
+    memory_mib.into_iter().map(|memory_mib| memory_mib + OVERHEAD_MIB).sum()
+}
+
+fn available_mib() -> u64 {
+    host::available_memory_mib().saturating_sub(promised_mib() + RESERVE_MIB)
 }
 
 /// What the guests that run may still take.
