@@ -4,7 +4,7 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Condvar, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -33,19 +33,39 @@ fn suite(broken: bool) -> String {
     )
 }
 
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+/// How many more tests may begin.
+static PLACES: (Mutex<u8>, Condvar) = (Mutex::new(2), Condvar::new());
+
+/// One of the places, free again with its end.
+struct Turn;
+
+impl Turn {
+    fn wait() -> Self {
+        let free = PLACES.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = PLACES.1.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        *free -= 1;
+        Self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *PLACES.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        PLACES.1.notify_one();
+    }
+}
 
 /// A place to run the program.
 pub(crate) struct Bench {
-    _turn: MutexGuard<'static, ()>,
     folder: tempfile::TempDir,
     before: Host,
+    _turn: Turn,
 }
 
 impl Bench {
     /// Waits for its turn.
     pub(crate) fn new() -> Self {
-        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = Turn::wait();
         let folder = tempfile::Builder::new().prefix("ai-how-test-").tempdir().unwrap();
         fs::write(folder.path().join("bench.yaml"), CONFIG).unwrap();
         for (name, broken) in [("good", false), ("broken", true)] {
@@ -54,7 +74,7 @@ impl Bench {
             fs::write(path.join("suite.yaml"), suite(broken)).unwrap();
         }
         let before = Host::look(folder.path());
-        Self { _turn: turn, folder, before }
+        Self { folder, before, _turn: turn }
     }
 
     /// Its folder.

@@ -5,7 +5,6 @@ use std::{
     fmt::Write,
     fs,
     io::Read,
-    os::unix::net::UnixStream,
     process::Stdio,
     thread,
     time::{SystemTime, UNIX_EPOCH},
@@ -175,18 +174,8 @@ fn a_silent_agent_means_a_boot() {
     verdict["slowness"] = slowness.into();
     fs::write(&path, verdict.to_string()).unwrap();
 
-    // Whoever comes first has the agent's ear. It is there before the machine runs.
     let mut start = Start::spawn(&bench, &cache, "bench.yaml");
-    let ear = || {
-        let labs = fs::read_dir(bench.path("state/labs")).into_iter().flatten().flatten();
-        labs.map(|lab| lab.path().join("sockets/hpc-compute-01.agent"))
-            .find_map(|path| UnixStream::connect(path).ok())
-    };
-    let held = std::cell::RefCell::new(None);
-    start.wait_until("a socket of the agent", |_| {
-        *held.borrow_mut() = ear();
-        held.borrow().is_some()
-    });
+    let held = start.hold_the_agent(&bench, "hpc-compute-01");
     let told = start.done();
     drop(held);
     assert_eq!(told.copied_and_booted(), (1, 1), "{told:?}");

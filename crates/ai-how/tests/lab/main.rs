@@ -1,4 +1,4 @@
-//! Real labs: machines boot, and nothing of them stays. One test at a time, because each fills the processors.
+//! Real labs: machines boot, and nothing of them stays. Two tests at a time: each fills the processors only now and then.
 //!
 //! The images come from the user's cache (`AI_HOW_CACHE`), where `make e2e` leaves them too; everything else has a folder
 //! of its own that goes with the test.

@@ -1,8 +1,9 @@
 //! A `cluster start` that can be watched and killed, and a cache of its own for tests that break what is in it.
 
 use std::{
+    cell::RefCell,
     env, fmt, fs,
-    os::unix::{fs::symlink, process::ExitStatusExt},
+    os::unix::{fs::symlink, net::UnixStream, process::ExitStatusExt},
     path::{Path, PathBuf},
     process::{Child, Command},
     thread,
@@ -123,6 +124,19 @@ impl Start {
             assert!(Instant::now() < limit, "this never came: {what}: {}", self.told());
             thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Has the ear of a machine's agent before the start does, so that nobody else is heard for as long as this is held.
+    pub(crate) fn hold_the_agent(&mut self, bench: &Bench, domain: &str) -> UnixStream {
+        let held = RefCell::new(None);
+        // The socket is there before the machine runs.
+        self.wait_until("a socket of the agent", |_| {
+            let labs = fs::read_dir(bench.path("state/labs")).into_iter().flatten().flatten();
+            let mut sockets = labs.map(|lab| lab.path().join(format!("sockets/{domain}.agent")));
+            *held.borrow_mut() = sockets.find_map(|path| UnixStream::connect(path).ok());
+            held.borrow().is_some()
+        });
+        held.into_inner().unwrap()
     }
 
     /// Ends it without a word.
