@@ -5,6 +5,7 @@
 //!
 //! | word | meaning |
 //! | --- | --- |
+//! | `here` | nothing: a keeper that answers is not on its way out |
 //! | `lease` | the lab ends when this connection does |
 //! | `lease throw-away` | the same, and its disks go with it |
 //! | `keep` | the lab stays when this connection ends |
@@ -323,6 +324,7 @@ impl Keeper {
         let id = client.id;
         self.claimed |= line.starts_with("lease");
         let answer = match line.trim_end() {
+            "here" => "ok\n",
             "lease" => {
                 self.lease = Some(Lease { client: id, throw_away: false });
                 "ok\n"

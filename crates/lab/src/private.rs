@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, ErrorKind, Read, Write},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     time::Duration,
@@ -82,11 +82,16 @@ pub struct Lease {
 }
 
 impl Private {
-    /// The lab of this folder, if it runs.
+    /// The lab of this folder, if it runs. One that is just ending is waited for.
     pub fn find(folder: &Folder) -> Option<Self> {
         let connection = Connection::open(&folder.sockets()).ok()?;
         let pid = connection.keeper()?;
-        Some(Self { folder: folder.clone(), pid, child: None })
+        let mut lab = Self { folder: folder.clone(), pid, child: None };
+        if !connection.is_hung_up() {
+            return Some(lab);
+        }
+        // One that hangs up and does not end is there for those who end it.
+        lab.wait_until_gone().err().map(|_| lab)
     }
 
     /// Starts the lab of this folder and takes its lease. `throw_away` means that a lost lease takes the disks along;
@@ -177,6 +182,10 @@ impl Private {
             // A keeper that is already on its way does not answer, and that is fine.
             let _ = connection.say("stop");
         }
+        self.wait_until_gone()
+    }
+
+    fn wait_until_gone(&mut self) -> Result<(), Error> {
         let started = Stopwatch::start();
         let proc = PathBuf::from("/proc").join(self.pid.to_string());
         loop {
@@ -231,6 +240,16 @@ impl Connection {
     /// The process that listens, in our own numbering.
     fn keeper(&self) -> Option<i32> {
         getsockopt(&self.stream, PeerCredentials).ok().map(|peer| peer.pid()).filter(|pid| *pid > 0)
+    }
+
+    /// Whether the keeper takes no more words because it ends. The kernel lets clients in until its very end.
+    fn is_hung_up(&self) -> bool {
+        let mut answer = [0];
+        let asked = (&self.stream).write_all(b"here\n").and_then(|()| (&self.stream).read(&mut answer));
+        match asked {
+            Ok(count) => count == 0,
+            Err(error) => matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset),
+        }
     }
 
     fn say(&self, word: &str) -> Result<(), Error> {

@@ -1,8 +1,18 @@
 //! What goes wrong in a lab is told once, with what to do, and leaves nothing.
 
-use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
 
-use crate::bench::{Bench, words};
+use crate::{
+    bench::{Bench, words},
+    start::{MACHINES, Start},
+};
 
 #[test]
 fn a_node_that_never_gets_ready_shows_the_end_of_its_console() {
@@ -37,9 +47,7 @@ fn a_node_that_never_gets_ready_shows_the_end_of_its_console() {
 fn a_libvirt_that_is_killed_comes_back_and_keeps_its_machines() {
     let bench = Bench::new();
     bench.ok(&["cluster", "start", "--no-deploy", "bench.yaml"]);
-    let pids = libvirts(&bench);
-    assert_eq!(pids.len(), 1, "{pids:?}");
-    assert!(Command::new("kill").args(["-9", &pids[0]]).status().unwrap().success());
+    signal("KILL", &libvirt(&bench).pid);
     let status = bench.ok(&["cluster", "status", "bench.yaml"]);
     assert_eq!(status.matches("running").count(), 2, "{status}");
     assert_eq!(bench.ok(&["ssh", "--file", "bench.yaml", "controller", "hostname"]), "controller\n");
@@ -47,25 +55,51 @@ fn a_libvirt_that_is_killed_comes_back_and_keeps_its_machines() {
     bench.assert_clean("a killed libvirt");
 }
 
-/// The lab's own libvirt: the one whose keeper names this bench's folder.
-fn libvirts(bench: &Bench) -> Vec<String> {
+#[test]
+fn a_lab_that_is_just_ending_is_destroyed_too() {
+    let bench = Bench::new();
+    let mut start = Start::of(&bench, bench.command(&[&MACHINES[..], &["bench.yaml"]].concat()), "killed");
+    start.wait_for("\"state\":\"starting\"");
+    // As in the moment between the end of its libvirt and its own, which is too short to meet: its keeper hears nothing.
+    let Libvirt { pid, keeper } = libvirt(&bench);
+    signal("STOP", &keeper);
+    signal("KILL", &pid);
+    start.kill();
+    let destroy =
+        bench.command(&["cluster", "destroy", "bench.yaml"]).stderr(Stdio::piped()).spawn().unwrap();
+    thread::sleep(Duration::from_secs(1));
+    signal("CONT", &keeper);
+    let output = destroy.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", words(&output));
+    bench.assert_clean("a destroy when the lab was ending");
+}
+
+fn signal(name: &str, pid: &str) {
+    assert!(Command::new("kill").args(["-s", name, pid]).status().unwrap().success());
+}
+
+/// Process ids of a lab's own libvirt and of its keeper.
+struct Libvirt {
+    pid: String,
+    keeper: String,
+}
+
+/// The libvirt whose keeper names this bench's folder.
+fn libvirt(bench: &Bench) -> Libvirt {
     let folder = bench.path("state").display().to_string();
     let read = |path: String| {
         fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', " ")).unwrap_or_default()
     };
     let processes =
         fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    processes
+    let mut found = processes
         .filter(|pid| pid.parse::<u32>().is_ok() && read(format!("/proc/{pid}/cmdline")).contains("libvirtd"))
-        .filter(|pid| {
+        .filter_map(|pid| {
             let status = read(format!("/proc/{pid}/status"));
-            let parent = status
-                .lines()
-                .find_map(|line| line.strip_prefix("PPid:"))
-                .unwrap_or_default()
-                .trim()
-                .to_owned();
-            read(format!("/proc/{parent}/cmdline")).contains(&folder)
-        })
-        .collect()
+            let keeper = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().to_owned();
+            read(format!("/proc/{keeper}/cmdline")).contains(&folder).then_some(Libvirt { pid, keeper })
+        });
+    let libvirt = found.next().unwrap();
+    assert!(found.next().is_none(), "the lab has two");
+    libvirt
 }
