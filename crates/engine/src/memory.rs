@@ -10,8 +10,8 @@ use system::{
 
 use crate::{Error, session::Site};
 
-/// What QEMU itself takes beside the guest's memory, MiB: its own heap, and 96 for translated code.
-const OVERHEAD_MIB: u64 = 192;
+/// What QEMU itself takes beside the guest's memory, MiB: its own heap, and 80 for translated code.
+const OVERHEAD_MIB: u64 = 176;
 
 /// What must stay free for everything else on the host, MiB.
 const RESERVE_MIB: u64 = 256;
