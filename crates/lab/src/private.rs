@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    io::{self, BufRead, BufReader, ErrorKind, Read, Write},
+    io::{self, BufRead, BufReader, ErrorKind, Write},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     time::Duration,
@@ -244,23 +244,26 @@ impl Connection {
 
     /// Whether the keeper takes no more words because it ends. The kernel lets clients in until its very end.
     fn is_hung_up(&self) -> bool {
-        let mut answer = [0];
-        let asked = (&self.stream).write_all(b"here\n").and_then(|()| (&self.stream).read(&mut answer));
-        match asked {
-            Ok(count) => count == 0,
+        match self.ask("here") {
+            Ok(answer) => answer.is_empty(),
             Err(error) => matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset),
         }
     }
 
     fn say(&self, word: &str) -> Result<(), Error> {
-        let mut stream = &self.stream;
-        stream.write_all(format!("{word}\n").as_bytes()).map_err(Error::Silent)?;
-        let mut answer = String::new();
-        BufReader::new(stream).read_line(&mut answer).map_err(Error::Silent)?;
+        let answer = self.ask(word).map_err(Error::Silent)?;
         if answer == "ok\n" || word == "stop" {
             return Ok(());
         }
         Err(Error::Silent(io::Error::other(format!("it answered {answer:?} to {word:?}"))))
+    }
+
+    /// Says one word, and returns the line that comes back; an empty one when the keeper hung up.
+    fn ask(&self, word: &str) -> io::Result<String> {
+        (&self.stream).write_all(format!("{word}\n").as_bytes())?;
+        let mut answer = String::new();
+        BufReader::new(&self.stream).read_line(&mut answer)?;
+        Ok(answer)
     }
 }
 

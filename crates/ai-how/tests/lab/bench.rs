@@ -175,6 +175,11 @@ pub(crate) fn words(output: &Output) -> String {
     format!("{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
 }
 
+/// Sends a process a signal.
+pub(crate) fn signal(name: &str, pid: impl ToString) {
+    assert!(Command::new("kill").args(["-s", name, &pid.to_string()]).status().unwrap().success());
+}
+
 /// Whether `path` is a program or file that others than its owner may use, all the way down.
 pub(crate) fn open_to_all(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;

@@ -1,16 +1,9 @@
 //! What goes wrong in a lab is told once, with what to do, and leaves nothing.
 
-use std::{
-    fs,
-    os::unix::fs::symlink,
-    path::Path,
-    process::{Command, Stdio},
-    thread,
-    time::Duration,
-};
+use std::{fs, os::unix::fs::symlink, path::Path, process::Stdio, thread, time::Duration};
 
 use crate::{
-    bench::{Bench, words},
+    bench::{Bench, signal, words},
     start::{MACHINES, Start},
 };
 
@@ -47,7 +40,7 @@ fn a_node_that_never_gets_ready_shows_the_end_of_its_console() {
 fn a_libvirt_that_is_killed_comes_back_and_keeps_its_machines() {
     let bench = Bench::new();
     bench.ok(&["cluster", "start", "--no-deploy", "bench.yaml"]);
-    signal("KILL", &libvirt(&bench).pid);
+    signal("KILL", libvirt(&bench).pid);
     let status = bench.ok(&["cluster", "status", "bench.yaml"]);
     assert_eq!(status.matches("running").count(), 2, "{status}");
     assert_eq!(bench.ok(&["ssh", "--file", "bench.yaml", "controller", "hostname"]), "controller\n");
@@ -63,19 +56,16 @@ fn a_lab_that_is_just_ending_is_destroyed_too() {
     // As in the moment between the end of its libvirt and its own, which is too short to meet: its keeper hears nothing.
     let Libvirt { pid, keeper } = libvirt(&bench);
     signal("STOP", &keeper);
-    signal("KILL", &pid);
+    signal("KILL", pid);
     start.kill();
     let destroy =
         bench.command(&["cluster", "destroy", "bench.yaml"]).stderr(Stdio::piped()).spawn().unwrap();
+    // Nothing tells that a command waits; one that is not there yet after this time is only not held up.
     thread::sleep(Duration::from_secs(1));
-    signal("CONT", &keeper);
+    signal("CONT", keeper);
     let output = destroy.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", words(&output));
     bench.assert_clean("a destroy when the lab was ending");
-}
-
-fn signal(name: &str, pid: &str) {
-    assert!(Command::new("kill").args(["-s", name, pid]).status().unwrap().success());
 }
 
 /// Process ids of a lab's own libvirt and of its keeper.

@@ -1,17 +1,8 @@
 //! After `e2e`, passed, failed, interrupted or killed, nothing of ours stays outside the run's folder and the cache.
 
-use std::{
-    fs,
-    os::unix::process::ExitStatusExt,
-    process::{Child, Command},
-};
+use std::{fs, os::unix::process::ExitStatusExt};
 
-use crate::bench::Bench;
-
-fn signal(child: &Child, name: &str) {
-    let status = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
-    assert!(status.success());
-}
+use crate::bench::{Bench, signal};
 
 /// Everything a run leaves, by the names people look for.
 fn assert_report(bench: &Bench) {
@@ -58,7 +49,7 @@ fn nothing_stays_after_an_interruption() {
     for (event, options) in moments {
         let mut child = bench.e2e("good", options);
         bench.wait_for_event(&mut child, event);
-        signal(&child, "INT");
+        signal("INT", child.id());
         let status = child.wait().unwrap();
         assert_eq!(status.code(), Some(130), "{}", bench.log());
         bench.assert_clean(&format!("Ctrl-C at {event}"));
@@ -87,7 +78,7 @@ fn nothing_stays_after_a_kill_at_any_moment() {
     for (event, options) in moments {
         let mut child = bench.e2e("good", options);
         bench.wait_for_event(&mut child, event);
-        signal(&child, "KILL");
+        signal("KILL", child.id());
         assert_eq!(child.wait().unwrap().signal(), Some(9));
         bench.assert_clean(&format!("kill -9 at {event}"));
     }
