@@ -23,7 +23,8 @@ use template::{Files, Key, Kind, Template};
 use crate::{
     Error, Place, Session, Templates, access, memory,
     slots::Slots,
-    start::{Placed, Starting, first_error},
+    start::{Placed, Starting},
+    together::first_error,
 };
 
 /// How long a copy may take to know who it is on a host with KVM; multiplied with the host's slowness.

@@ -10,7 +10,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    thread,
     time::Duration,
 };
 
@@ -26,7 +25,8 @@ use crate::{
     copies::{copy_file, going_on},
     memory,
     slots::Slots,
-    start::{Placed, Starting, first_error},
+    start::{Placed, Starting},
+    together::{first_error, together},
 };
 
 /// How long an agent may take to set a clock, on an emulated node with much to do.
@@ -112,6 +112,7 @@ impl Starting<'_> {
         drop(lock);
         first_error(made)?;
         self.resume(nodes)?;
+        nodes.iter().for_each(|(_, node)| self.say(node, NodeState::Booting, "goes on"));
         self.before_time_passes(nodes);
         self.set_clocks(nodes);
         nodes.iter().for_each(|(_, node)| self.say(node, NodeState::Ready, ""));
@@ -130,8 +131,7 @@ impl Starting<'_> {
     fn resume(&self, nodes: &[Placed<'_>]) -> Result<(), Error> {
         let hypervisor = &self.session.hypervisor;
         // Not through `each`: whoever wants to stop does not want to leave them held.
-        let resumed = nodes.iter().map(|(_, node)| Ok(hypervisor.resume_domain(&node.domain)?));
-        first_error(resumed.collect())
+        first_error(together(nodes, |(_, node)| Ok(hypervisor.resume_domain(&node.domain)?)))
     }
 
     /// Lets nodes that were frozen long ago prepare for their clocks to jump, while it is still then on all of them.
@@ -152,14 +152,10 @@ impl Starting<'_> {
 
     /// Tells nodes how late it is, all at once: daemons that talk to each other believe no clock but their own.
     fn set_clocks(&self, nodes: &[Placed<'_>]) {
-        thread::scope(|scope| {
-            for (_, node) in nodes {
-                scope.spawn(|| {
-                    if let Err(error) = self.session.set_clock(&node.domain, &node.label) {
-                        let message = format!("the clock of {} is late: {error}", node.label);
-                        self.notice(Level::Warning, message);
-                    }
-                });
+        together(nodes, |(_, node)| {
+            if let Err(error) = self.session.set_clock(&node.domain, &node.label) {
+                let message = format!("the clock of {} is late: {error}", node.label);
+                self.notice(Level::Warning, message);
             }
         });
     }

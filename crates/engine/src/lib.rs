@@ -29,6 +29,7 @@ mod start;
 mod status;
 mod stop;
 mod templates;
+mod together;
 
 pub use error::Error;
 pub use forecast::{Forecast, forecast};

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    thread,
 };
 
 use events::{EventKind, Level, Sink};
@@ -14,8 +15,8 @@ use system::{cancel::Cancel, clock, environment, file};
 
 use crate::{
     Error, Session, Start, access,
-    slots::Slots,
     start::{Placed, Starting},
+    together::together,
 };
 
 /// The version of `snapshot.json`.
@@ -169,13 +170,11 @@ impl Session {
         // From here on the nodes are neither what they were nor what they will be.
         file::write(&self.reverting(), name.as_bytes())?;
         let all: Vec<Placed<'_>> = start.plan.nodes().collect();
-        // A connection of now means nothing to a node of then; it would hang until somebody gives it up.
-        let connections = Slots::new(all.len());
-        starting.each(&connections, &all, |(_, node)| {
-            self.ssh().disconnect(&node.label);
-            Ok(())
-        });
-        self.power_off_now(&all)?;
+        thread::scope(|scope| {
+            // A connection of now means nothing to a node of then; it would hang until somebody gives it up.
+            scope.spawn(|| together(&all, |(_, node)| self.ssh().disconnect(&node.label)));
+            self.power_off_now(&all)
+        })?;
         starting.networks(&observed)?;
         let thawed = starting.thaw_all(&nodes, &self.site.folder.snapshots().join(name));
         if let Err(error) = thawed {

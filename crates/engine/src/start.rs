@@ -24,7 +24,12 @@ use render::{Machine, Mark};
 use system::{cancel::Cancel, file};
 use template::Kind;
 
-use crate::{Deployed, Error, Session, access, memory, slots::Slots, snapshot::clear_half_made};
+use crate::{
+    Deployed, Error, Session, access, memory,
+    slots::Slots,
+    snapshot::clear_half_made,
+    together::{first_error, together},
+};
 
 /// What a start needs to know.
 #[derive(Debug)]
@@ -285,14 +290,7 @@ impl<'a> Starting<'a> {
             Some(_place) => work(item),
             None => Err(Error::Interrupted),
         };
-        thread::scope(|scope| {
-            let threads: Vec<_> = items.iter().map(|item| scope.spawn(|| one(*item))).collect();
-            let results = threads.into_iter().map(|thread| match thread.join() {
-                Ok(result) => result,
-                Err(panic) => std::panic::resume_unwind(panic),
-            });
-            results.collect()
-        })
+        together(items, |item| one(*item))
     }
 
     /// Whether there is no point in going on.
@@ -367,16 +365,4 @@ impl<'a> Starting<'a> {
         self.record(&node.domain, &xml)?;
         Ok(xml)
     }
-}
-
-/// The first real error; an item that only stopped because another failed is not the news.
-pub(crate) fn first_error(results: Vec<Result<(), Error>>) -> Result<(), Error> {
-    let mut interrupted = Ok(());
-    for result in results {
-        match result {
-            Err(error) if error.is_interruption() => interrupted = Err(error),
-            other => other?,
-        }
-    }
-    interrupted
 }

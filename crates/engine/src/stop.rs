@@ -1,6 +1,6 @@
 //! Taking a lab down: gently with the disks kept, or for good.
 
-use std::{thread, time::Duration};
+use std::time::Duration;
 
 use config::model::Role;
 use events::{EventKind, Level, NodeState, Sink};
@@ -8,13 +8,20 @@ use plan::Plan;
 use system::{
     cancel::Cancel,
     clock::{self, Stopwatch},
-    host,
+    host, process,
 };
 
-use crate::{Error, Place, Session, Site, start::Placed};
+use crate::{
+    Error, Place, Session, Site,
+    start::Placed,
+    together::{first_error, together},
+};
 
 /// How long a guest may take to power off on a host with KVM; multiplied with the host's slowness.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(6);
+
+/// How long the kernel may take to clear away an emulator that was killed, before libvirt is left to it.
+const KILL_LIMIT: Duration = Duration::from_secs(1);
 
 impl Session {
     /// Powers every node off, those that serve others last, and ends the lab. Disks stay.
@@ -27,18 +34,9 @@ impl Session {
             let nodes = plan
                 .nodes()
                 .filter(|(_, node)| matches!(node.role, Role::Controller | Role::ControlPlane) == serves);
-            thread::scope(|scope| {
-                let threads: Vec<_> = nodes
-                    .map(|(_, node)| {
-                        let session = &self;
-                        scope.spawn(move || session.power_off(&node.domain, &node.label, limit, sink, cancel))
-                    })
-                    .collect();
-                threads.into_iter().try_for_each(|thread| match thread.join() {
-                    Ok(result) => result,
-                    Err(panic) => std::panic::resume_unwind(panic),
-                })
-            })?;
+            first_error(together(nodes, |(_, node)| {
+                self.power_off(&node.domain, &node.label, limit, sink, cancel)
+            }))?;
         }
         self.destroy_networks()?;
         let site = self.site.clone();
@@ -91,23 +89,28 @@ impl Session {
 
     /// Takes the power from these nodes, all at once.
     pub(crate) fn power_off_now(&self, nodes: &[Placed<'_>]) -> Result<(), Error> {
+        let ours = self.domains()?;
+        self.end_domains(ours.iter().filter(|domain| nodes.iter().any(|(_, node)| node.domain == **domain)))
+    }
+
+    /// The domains that bear this lab's mark.
+    fn domains(&self) -> Result<Vec<String>, Error> {
         let lab = self.site.folder.id();
-        let observed = self.hypervisor.observe()?;
-        let ours = |domain: &str| {
-            let mark = observed.domain(domain).and_then(|found| found.mark.as_ref());
-            mark.is_some_and(|mark| mark.lab == lab)
-        };
-        thread::scope(|scope| {
-            let threads: Vec<_> = nodes
-                .iter()
-                .filter(|(_, node)| ours(&node.domain))
-                .map(|(_, node)| scope.spawn(|| self.hypervisor.destroy_domain(&node.domain)))
-                .collect();
-            threads.into_iter().try_for_each(|thread| match thread.join() {
-                Ok(result) => Ok(result?),
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-        })
+        let domains = self.hypervisor.observe()?.domains.into_iter();
+        let ours = domains.filter(|domain| domain.mark.as_ref().is_some_and(|mark| mark.lab == lab));
+        Ok(ours.map(|domain| domain.name).collect())
+    }
+
+    fn end_domains<'a>(&self, domains: impl Iterator<Item = &'a String>) -> Result<(), Error> {
+        first_error(together(domains, |domain| self.end_domain(domain)))
+    }
+
+    fn end_domain(&self, domain: &str) -> Result<(), Error> {
+        // Libvirt asks an emulator to end and looks five times a second whether it has. One that is gone costs no look.
+        if let Some(pid) = host::guest_process(domain, &self.folder().display().to_string()) {
+            process::kill(pid, KILL_LIMIT);
+        }
+        Ok(self.hypervisor.destroy_domain(domain)?)
     }
 
     fn destroy_networks(&self) -> Result<(), Error> {
@@ -125,12 +128,7 @@ impl Session {
     /// # Errors
     /// Libvirt refuses, the lab does not end, or a file cannot be removed.
     pub fn destroy(self) -> Result<(), Error> {
-        let lab = self.site.folder.id();
-        for domain in self.hypervisor.observe()?.domains {
-            if domain.mark.is_some_and(|mark| mark.lab == lab) {
-                self.hypervisor.destroy_domain(&domain.name)?;
-            }
-        }
+        self.end_domains(self.domains()?.iter())?;
         self.destroy_networks()?;
         let site = self.site.clone();
         self.end()?;

@@ -18,11 +18,15 @@ use std::{
 };
 
 use nix::{
-    sys::signal::{Signal, killpg},
+    sys::signal::{self, Signal, killpg},
     unistd::Pid,
 };
 
-use crate::{cancel::Cancel, clock::Stopwatch, environment};
+use crate::{
+    cancel::Cancel,
+    clock::{self, Stopwatch},
+    environment,
+};
 
 /// How many bytes of a failed program's last words an error carries.
 const LAST_WORDS: usize = 2048;
@@ -417,6 +421,17 @@ impl Detached {
     }
 }
 
+/// Ends a process that is no child of this one at once, and waits up to `limit` until nothing is left of it: until whoever
+/// it is a child of has reaped it. One that may not be ended, or is gone already, is none of this one's business.
+pub fn kill(pid: i32, limit: Duration) {
+    let watch = Stopwatch::start();
+    let mut what = Some(Signal::SIGKILL);
+    while watch.elapsed() < limit && signal::kill(Pid::from_raw(pid), what).is_ok() {
+        what = None;
+        clock::sleep(Duration::from_millis(1));
+    }
+}
+
 /// A child with its process group; whatever is left of the group ends with this value.
 struct Group(Child);
 
@@ -535,6 +550,20 @@ mod tests {
         let watch = Stopwatch::start();
         let result = shell("sleep 30 & sleep 30").deadline(Duration::from_millis(100)).output();
         assert!(matches!(result, Err(Error::TimedOut { .. })), "{result:?}");
+        assert!(watch.seconds() < 5.0);
+    }
+
+    #[test]
+    fn a_killed_process_is_waited_for_until_it_is_reaped() {
+        let mut child = std::process::Command::new("sleep").arg("30").spawn().unwrap();
+        let pid = child.id().cast_signed();
+        let watch = Stopwatch::start();
+        // Nobody reaps it, so all of the limit is waited for, although it has ended.
+        kill(pid, Duration::from_millis(100));
+        assert!(watch.seconds() >= 0.1);
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+        let watch = Stopwatch::start();
+        kill(pid, Duration::from_secs(30));
         assert!(watch.seconds() < 5.0);
     }
 

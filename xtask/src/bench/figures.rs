@@ -85,6 +85,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     median("warm.node-memory", "MiB", 180.0),
     plain("snapshot.wall", "s"),
     median("revert.resumed", "s", 1.0),
+    plain("revert.ready", "s"),
     median("revert.srun", "s", 4.0),
     plain("fork.wall", "s"),
     plain("fork.keeper-memory", "MiB"),

@@ -35,9 +35,17 @@ impl Told {
 
     /// Seconds from `start` until the last node said that it is ready.
     pub(crate) fn ready_after(&self, start: Timestamp) -> Option<f64> {
-        let ready =
-            |event: &&Event| matches!(event.kind, EventKind::NodeState { state: NodeState::Ready, .. });
-        let last = self.0.iter().filter(ready).map(|event| event.time).max()?;
+        self.last_after(start, NodeState::Ready)
+    }
+
+    /// Seconds from `start` until the processors of the last node ran.
+    pub(crate) fn running_after(&self, start: Timestamp) -> Option<f64> {
+        self.last_after(start, NodeState::Booting)
+    }
+
+    fn last_after(&self, start: Timestamp, wanted: NodeState) -> Option<f64> {
+        let is = |event: &&Event| matches!(event.kind, EventKind::NodeState { state, .. } if state == wanted);
+        let last = self.0.iter().filter(is).map(|event| event.time).max()?;
         Some(last.duration_since(start).as_secs_f64())
     }
 
@@ -101,6 +109,7 @@ mod tests {
         assert_eq!(told.phase(Phase::Deploy), None);
         let start = "2024-12-31T23:59:59.5Z".parse().unwrap();
         assert_eq!(told.ready_after(start), Some(25.5));
+        assert_eq!(told.running_after(start), Some(2.5));
         assert_eq!(told.measured("power-on-to-ready"), [("a", 18.5), ("b", 16.0)]);
     }
 

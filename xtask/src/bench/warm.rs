@@ -67,9 +67,12 @@ impl Bench<'_> {
         };
         let taken = snapshot("snapshot", "create")?;
         let reverted = snapshot("revert", "revert")?;
+        let told = self.program.told()?;
         let job = self.job(&format!("{run}-revert-srun"))?;
         self.record.add("snapshot.wall", run, taken.wall_seconds)?;
-        self.add_ready("revert.resumed", run, &reverted, &self.program.told()?)?;
+        let resumed = told.running_after(reverted.started).ok_or("no node said that it goes on")?;
+        self.record.add("revert.resumed", run, resumed)?;
+        self.add_ready("revert.ready", run, &reverted, &told)?;
         self.record.add("revert.srun", run, job.ended_after(reverted.started))
     }
 
