@@ -73,10 +73,28 @@ pub enum Command {
     ///
     /// Example: ai-how validate config/*.yaml
     Validate(Validate),
+    /// Replace the `${}` expressions of a template by the values of variables
+    ///
+    /// Example: ai-how render cluster.yaml --output rendered.yaml
+    Render(Render),
     /// Show what a config file becomes: every name, address and size
     ///
     /// Example: ai-how plan config/lab.yaml --format mermaid
     Plan(Plan),
+    /// List devices of this host, and write inventories for Ansible
+    #[command(subcommand)]
+    Inventory(Inventory),
+    /// Show labs as a tree: clusters, nodes, and devices with those who want them
+    ///
+    /// Example: ai-how topology --config cluster.yaml
+    Topology {
+        /// A config file, instead of the labs that there are.
+        #[arg(short, long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// How it is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
     /// Build, list and remove node images, and the templates made of them
     #[command(subcommand)]
     Image(Image),
@@ -128,6 +146,9 @@ pub struct Validate {
     /// Treat warnings as errors.
     #[arg(long)]
     pub strict: bool,
+    /// Do not look whether this host can give the devices that nodes want.
+    #[arg(long)]
+    pub skip_pcie_validation: bool,
     /// How findings are written.
     #[arg(long, value_enum, default_value_t)]
     pub format: DiagnosticFormat,
@@ -147,15 +168,93 @@ pub enum DiagnosticFormat {
     Sarif,
 }
 
+/// Arguments of `render`.
+#[derive(Debug, Args)]
+pub struct Render {
+    /// The template.
+    pub template: PathBuf,
+    /// Where the result goes [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Tell which variables it names, and their values.
+    #[arg(long)]
+    pub show_variables: bool,
+    /// Only check that it is YAML, and count its variables; none needs a value.
+    #[arg(long, conflicts_with = "output")]
+    pub validate_only: bool,
+    /// How the result is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: RenderFormat,
+}
+
+/// How a rendered template is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum RenderFormat {
+    /// As it was, with its order and comments.
+    #[default]
+    Yaml,
+    /// For programs.
+    Json,
+}
+
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Plan {
+    /// What of it to show [default: show]
+    #[command(subcommand)]
+    pub view: Option<PlanView>,
+    /// The whole plan.
+    #[command(flatten)]
+    pub whole: PlanShow,
+}
+
+/// `plan` commands.
+#[derive(Debug, Subcommand)]
+pub enum PlanView {
+    /// Show the whole plan, and how a start would go
+    Show(PlanShow),
+    /// List the planned machines, as tools around version 1.0 read them
+    ///
+    /// Example: ai-how plan clusters cluster.yaml --format json | jq '.clusters.hpc.vms[].name'
+    Clusters(PlanClusters),
+}
+
+/// Arguments of `plan show`.
+#[derive(Debug, Args)]
+pub struct PlanShow {
     /// The file.
     #[arg(default_value = DEFAULT_FILE)]
     pub file: PathBuf,
     /// How the plan is written.
     #[arg(long, value_enum, default_value_t)]
     pub format: PlanFormat,
+}
+
+/// Arguments of `plan clusters`.
+#[derive(Debug, Args)]
+pub struct PlanClusters {
+    /// The file.
+    #[arg(default_value = DEFAULT_FILE)]
+    pub file: PathBuf,
+    /// How the list is written.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub format: PlanClustersFormat,
+    /// Where the list goes [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub output_file: Option<PathBuf>,
+}
+
+/// How a list of planned machines is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum PlanClustersFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+    /// For documents.
+    Markdown,
 }
 
 /// How a plan is written.
@@ -170,6 +269,69 @@ pub enum PlanFormat {
     Mermaid,
     /// A graph for Graphviz.
     Dot,
+}
+
+/// `inventory` commands.
+#[derive(Debug, Subcommand)]
+pub enum Inventory {
+    /// List the PCI functions of this host
+    Pcie {
+        /// How the list is written.
+        #[arg(short, long, value_enum, default_value_t)]
+        format: Format,
+        /// The folder that has the host's `sys`, `proc` and `dev`.
+        #[arg(long, value_name = "DIR", default_value = "/")]
+        root: PathBuf,
+    },
+    /// List the GPUs of this host: what shares a group with each, what it can be divided into, and who has it
+    Gpu {
+        /// How the list is written.
+        #[arg(short, long, value_enum, default_value_t)]
+        format: Format,
+        /// The folder that has the host's `sys`, `proc` and `dev`.
+        #[arg(long, value_name = "DIR", default_value = "/")]
+        root: PathBuf,
+    },
+    /// Write the Ansible inventory of a SLURM cluster, for playbooks of your own
+    ///
+    /// Example: ai-how inventory generate-hpc cluster.yaml hpc --output hpc.ini
+    GenerateHpc(Generate),
+    /// Write Kubespray's inventory of a Kubernetes cluster, with its group variables
+    ///
+    /// Example: ai-how inventory generate-k8s cluster.yaml cloud --output inventory/hosts.ini
+    #[command(name = "generate-k8s")]
+    GenerateK8s(Generate),
+}
+
+/// Arguments of `inventory generate-hpc` and `generate-k8s`.
+#[derive(Debug, Args)]
+pub struct Generate {
+    /// The config file.
+    pub file: PathBuf,
+    /// The cluster's key under `clusters`.
+    pub cluster: String,
+    /// Where it goes [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// How it is written.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub format: InventoryFormat,
+    /// The private key that logs in [default: the lab's]
+    #[arg(long, value_name = "FILE")]
+    pub ssh_key: Option<PathBuf>,
+    /// Who logs in [default: root on images that ai-how builds, admin on others]
+    #[arg(long, value_name = "NAME")]
+    pub ssh_user: Option<String>,
+}
+
+/// How an inventory is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum InventoryFormat {
+    /// Sections.
+    #[default]
+    Ini,
+    /// YAML.
+    Yaml,
 }
 
 /// An instruction set, as config files name it.

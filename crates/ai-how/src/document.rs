@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use config::{Context, HostFacts, Loaded, Report, Severity, Source, diagnostic};
+use config::{Context, Diagnostic, HostFacts, Loaded, Report, Severity, Source, diagnostic};
 use engine::Site;
 use ipnet::Ipv4Net;
 use lab::Folder;
@@ -29,11 +29,34 @@ pub(crate) struct Document {
 impl Document {
     /// Reads and loads a file.
     pub(crate) fn load(path: &Path, strict: bool, settings: &Settings) -> Result<Self, Failure> {
-        let bytes = read(path)
-            .map_err(|error| Failure::new(exit::USAGE, format!("cannot read {}: {error}", path.display())))?;
+        let bytes = read(path)?;
         let context = Context { strict, ..context(path, settings) };
         let loaded = config::load(&Source { name: &path.to_string_lossy(), bytes: &bytes }, &context);
         Ok(Self { path: path.to_owned(), bytes, loaded })
+    }
+
+    /// One that is not looked at further than this.
+    pub(crate) fn with_findings(path: &Path, bytes: Vec<u8>, diagnostics: Vec<Diagnostic>) -> Self {
+        let loaded = Loaded { lab: None, version: None, diagnostics, omitted: 0 };
+        Self { path: path.to_owned(), bytes, loaded }
+    }
+
+    /// Its plan. Errors in it are told in full; warnings are not repeated by every command.
+    pub(crate) fn plan(&self, settings: &Settings) -> Result<plan::Plan, Failure> {
+        if let Some(lab) = &self.loaded.lab {
+            return Ok(plan::plan(lab));
+        }
+        output::words(self.text(settings.facts.colour));
+        let errors = self.loaded.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
+        let plural = if errors == 1 { "" } else { "s" };
+        Err(Failure::new(exit::CONFIG, format!("{} has {errors} error{plural}", self.path.display())))
+    }
+
+    /// What it says, as data, with the expressions of version 1.0 replaced.
+    pub(crate) fn data(&self, settings: &Settings) -> Result<serde_json::Value, Failure> {
+        config::template::data(&self.bytes, &context(&self.path, settings)).map_err(|found| {
+            Failure::new(exit::CONFIG, format!("{}: {}", self.path.display(), found.message))
+        })
     }
 
     /// Hands the document and its findings to a rendering.
@@ -49,16 +72,9 @@ impl Document {
     }
 }
 
-/// The plan of a file. Errors in it are told in full; warnings are not repeated by every command.
+/// The plan of a file; see [`Document::plan`].
 pub(crate) fn plan(path: &Path, settings: &Settings) -> Result<plan::Plan, Failure> {
-    let document = Document::load(path, false, settings)?;
-    if let Some(lab) = &document.loaded.lab {
-        return Ok(plan::plan(lab));
-    }
-    output::words(document.text(settings.facts.colour));
-    let errors = document.loaded.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
-    let plural = if errors == 1 { "" } else { "s" };
-    Err(Failure::new(exit::CONFIG, format!("{} has {errors} error{plural}", path.display())))
+    Document::load(path, false, settings)?.plan(settings)
 }
 
 /// The plan of a lab's file, and where the lab lives.
@@ -71,15 +87,18 @@ pub(crate) fn site(lab: &cli::Lab, settings: &Settings) -> Result<(plan::Plan, S
     }
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// The content of a file that the user names.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     use io::Read;
     let mut bytes = Vec::new();
-    fs::File::open(path)?.take(LARGEST).read_to_end(&mut bytes)?;
+    fs::File::open(path)
+        .and_then(|file| file.take(LARGEST).read_to_end(&mut bytes))
+        .map_err(|error| Failure::new(exit::USAGE, format!("cannot read {}: {error}", path.display())))?;
     Ok(bytes)
 }
 
 /// The environment as version 1.0 expands it, and the host as both versions are checked against it.
-fn context(path: &Path, settings: &Settings) -> Context {
+pub(crate) fn context(path: &Path, settings: &Settings) -> Context {
     let mut environment = environment::variables();
     let here = environment::current_directory().unwrap_or_default();
     let folder =

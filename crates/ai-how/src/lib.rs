@@ -47,7 +47,12 @@ fn dispatch(command: Command, settings: &Settings) -> Result<u8, Failure> {
     let cancel = Cancel::on_signals().map_err(Failure::environment)?;
     match command {
         Command::Validate(arguments) => commands::validate::run(&arguments, settings),
+        Command::Render(arguments) => commands::render::run(&arguments, settings),
         Command::Plan(arguments) => commands::plan::run(&arguments, settings),
+        Command::Inventory(command) => commands::inventory::run(&command, settings, &cancel),
+        Command::Topology { config, format } => {
+            commands::topology::run(config.as_deref(), format, settings, &cancel)
+        }
         Command::Image(command) => commands::image::run(&command, settings, &cancel),
         Command::Cluster(command) => commands::cluster::run(command, settings, &cancel),
         Command::Ssh(arguments) => commands::node::ssh(&arguments, settings, &cancel),

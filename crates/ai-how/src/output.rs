@@ -4,7 +4,10 @@
 use std::{
     fmt::Display,
     io::{self, ErrorKind, Write, stderr, stdout},
+    path::Path,
 };
+
+use system::file;
 
 use crate::failure::Failure;
 
@@ -16,6 +19,15 @@ pub(crate) fn data(text: impl Display) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// Writes data to a file and makes the folders above it, or to stdout.
+pub(crate) fn to(path: Option<&Path>, text: &str) -> Result<(), Failure> {
+    let Some(path) = path else { return data(text) };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        file::create_folder(folder)?;
+    }
+    Ok(file::write(path, text.as_bytes())?)
 }
 
 /// Writes words. When they reach nobody, the exit status still tells how it went.

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use crate::diagnostic::{Code, Diagnostic, Severity, Span};
+use crate::hardware::{self, CpuTopology, Device, Mount};
 use crate::model::{Arch, Image, Role};
 use crate::yaml::Located;
 
@@ -78,8 +79,20 @@ pub(crate) struct Node {
     /// The first one is the one it is reached by.
     pub(crate) interfaces: Vec<Interface>,
     pub(crate) auto_start: bool,
-    /// PCI addresses of GPUs passed to it.
-    pub(crate) gpus: Vec<Located<String>>,
+    pub(crate) hardware: Hardware,
+    /// Devices of the host.
+    pub(crate) devices: Vec<Located<Device>>,
+    /// Directories of the host.
+    pub(crate) mounts: Vec<Located<Mount>>,
+}
+
+/// How processors and memory are made, as a cluster says for all its nodes. What depends on a node's size is apart.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hardware {
+    pub(crate) own: hardware::Hardware,
+    /// Sockets, and threads of a core.
+    pub(crate) topology: Option<Located<(u64, u64)>>,
+    pub(crate) numa_nodes: Option<Located<u64>>,
 }
 
 #[derive(Debug)]
@@ -88,6 +101,18 @@ pub(crate) struct Interface {
     pub(crate) network: usize,
     /// None when one is to be chosen.
     pub(crate) address: Option<Located<Ipv4Addr>>,
+}
+
+impl Hardware {
+    /// The arrangement of so many virtual processors; none when the file asks for none, or for one they do not fit.
+    pub(crate) fn topology(&self, cpus: u64) -> Option<CpuTopology> {
+        self.topology.and_then(|given| CpuTopology::of(cpus, given.value.0, given.value.1))
+    }
+
+    /// Threads of a core.
+    pub(crate) fn threads(&self, cpus: u64) -> u64 {
+        self.topology(cpus).map_or(1, |topology| u64::from(topology.threads))
+    }
 }
 
 impl Network {

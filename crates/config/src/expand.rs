@@ -64,6 +64,38 @@ pub(crate) fn expand_values(
     pass.node(node);
 }
 
+/// The names of the variables in a text, in its order, as often as they occur.
+pub(crate) fn names(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    collect_names(text, 0, &mut names);
+    names
+}
+
+fn collect_names(text: &str, depth: usize, names: &mut Vec<String>) {
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match (c, rest.peek().copied()) {
+            ('\\', Some(_)) | ('$', Some('$')) => drop(rest.next()),
+            ('$', Some('{')) => {
+                rest.next();
+                // What has no end has no name; whoever expands it says so.
+                let Ok(inner) = braced(&mut rest) else { return };
+                let mut inner = inner.chars().peekable();
+                inner.next_if(|c| matches!(c, '#' | '!'));
+                let name = take_name(&mut inner);
+                if !name.is_empty() {
+                    names.push(name);
+                }
+                if depth < MAX_DEPTH {
+                    collect_names(&inner.collect::<String>(), depth + 1, names);
+                }
+            }
+            ('$', Some(next)) if is_name(next) => names.push(take_name(&mut rest)),
+            _ => {}
+        }
+    }
+}
+
 /// One way through a document.
 struct Pass<'a> {
     environment: BTreeMap<String, String>,

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use crate::hardware::{Device, Hardware, Mount};
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,7 +66,7 @@ pub struct Partition {
 /// A virtual network with NAT and DHCP.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
-    /// Short name, unique in its cluster. `default` in 1.0.
+    /// Short name, unique in its cluster. `network` in 1.0.
     pub name: String,
     /// The IPv4 network.
     pub subnet: Ipv4Net,
@@ -100,6 +101,15 @@ pub struct Node {
     pub interfaces: Vec<Interface>,
     /// Whether starting the cluster starts it.
     pub auto_start: bool,
+    /// How its processors and memory are made.
+    #[serde(default)]
+    pub hardware: Hardware,
+    /// Devices of the host that it gets for itself.
+    #[serde(default)]
+    pub devices: Vec<Device>,
+    /// Directories of the host.
+    #[serde(default)]
+    pub mounts: Vec<Mount>,
 }
 
 /// An instruction set, by the name that the kernel and QEMU have for it. What a file leaves open is the same on every host,

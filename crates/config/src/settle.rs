@@ -9,9 +9,11 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use crate::HostFacts;
-use crate::check::{has_room, is_reserved, is_slurm_time};
+use crate::check::{has_numa_room, has_room, is_fit, is_reserved, is_slurm_time};
 use crate::draft::{self, Draft, Kind, Members};
+use crate::hardware::{Hardware, Mount};
 use crate::model::{Cluster, ClusterKind, Interface, Lab, Network, Node, Partition, Role, Slurm};
+use crate::yaml::Located;
 
 /// How far behind the gateway chosen addresses start: `.10` for a gateway at `.1`.
 const FIRST_FREE: u32 = 9;
@@ -187,7 +189,27 @@ fn settle_node(
         disk_gib: node.disk_gib.value,
         image: node.image,
         auto_start: node.auto_start,
+        hardware: settle_hardware(node.hardware, node.cpus, node.memory_mib.value),
+        devices: node.devices.into_iter().map(|device| device.value).collect(),
+        mounts: settle_mounts(node.mounts),
     }
+}
+
+fn settle_hardware(hardware: draft::Hardware, cpus: u64, memory_mib: u64) -> Hardware {
+    let (topology, threads) = (hardware.topology(cpus), hardware.threads(cpus));
+    let numa_nodes = hardware.numa_nodes.map(|nodes| nodes.value);
+    let numa_nodes = numa_nodes.filter(|nodes| has_numa_room(cpus, memory_mib, *nodes, threads));
+    Hardware { topology, numa_nodes: numa_nodes.and_then(|nodes| u32::try_from(nodes).ok()), ..hardware.own }
+}
+
+/// The mounts that a node can have: of two with one tag or in one place the first.
+fn settle_mounts(mounts: Vec<Located<Mount>>) -> Vec<Mount> {
+    let (mut tags, mut places) = (HashSet::new(), HashSet::new());
+    let mounts = mounts.into_iter().map(|mount| mount.value);
+    mounts
+        .filter(is_fit)
+        .filter(|mount| tags.insert(mount.tag.clone()) & places.insert(mount.mount_point.clone()))
+        .collect()
 }
 
 fn settle_slurm(slurm: draft::Slurm, compute_nodes: &[String]) -> Slurm {

@@ -395,6 +395,11 @@ fn describe(pattern: &str) -> (&'static str, &'static str) {
         r".*\.qcow2$" => ("the path of a qcow2 image", "`images/node.qcow2`"),
         r"^([0-9]{1,3}\.){3}[0-9]{1,3}/[0-9]{1,2}$" => ("an IPv4 network", "`192.168.100.0/24`"),
         r"^[+-]?[a-zA-Z0-9_.]+$" => ("the name of a processor feature", "`+avx2`"),
+        r"^[+-]?[a-zA-Z0-9_.-]+$" => ("the name of a processor feature", "`+avx2`"),
+        r"^[a-zA-Z0-9_=,.-]+$" => ("mount options", "`ro,relatime`"),
+        pattern if pattern.starts_with("^[0-9a-fA-F]{8}") => {
+            ("a UUID", "`4b20d080-1b54-4048-85b3-a6a62d165c01`")
+        }
         r"^[0-9a-fA-F]{4}$" => ("four hexadecimal digits", "\"10de\""),
         r"^[a-zA-Z0-9_-]+$" => ("a tag of letters, digits, `_` and `-`", "`project-repo`"),
         r"^/" => ("an absolute path", "`/mnt/data`"),

@@ -161,6 +161,7 @@ impl Display for List<'_> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use config::hardware::Hardware;
     use config::model::{Arch, Image, Partition};
     use plan::model::InterfacePlan;
 
@@ -184,6 +185,10 @@ pub(crate) mod tests {
                 address: [10, 9, 8, last].into(),
             }],
             auto_start: true,
+            hardware: Hardware::default(),
+            first_cpu: None,
+            devices: Vec::new(),
+            mounts: Vec::new(),
             disk: String::new(),
             console: String::new(),
             ready: String::new(),

@@ -11,6 +11,7 @@
 
 mod deployment;
 mod error;
+pub mod generated;
 mod installation;
 pub mod inventory;
 pub mod kept;

@@ -49,6 +49,8 @@ impl Starting<'_> {
     /// Makes what can be a copy of a template, with its processors held. Of the other nodes there is nothing, and the
     /// user was told why.
     pub(crate) fn restored<'a>(&self, fresh: &[Placed<'a>]) -> Result<Vec<Copy<'a>>, Error> {
+        let fresh: Vec<Placed<'_>> =
+            fresh.iter().filter(|(_, node)| node.uncopyable().is_none()).copied().collect();
         let Some(templates) = self.start.templates.filter(|_| !fresh.is_empty()) else {
             return Ok(Vec::new());
         };
@@ -57,7 +59,7 @@ impl Starting<'_> {
             self.notice(Level::Info, message);
             return Ok(Vec::new());
         }
-        let copies = match self.with_templates(templates, fresh) {
+        let copies = match self.with_templates(templates, &fresh) {
             Err(error) if !error.is_interruption() => {
                 self.notice(
                     Level::Warning,

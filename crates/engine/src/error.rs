@@ -132,6 +132,14 @@ pub enum Error {
     /// Only machines of a private lab are ours to look into.
     #[error("machines of the host's libvirt cannot be frozen: only a private lab has snapshots and forks")]
     NotPrivate,
+    /// A node has what cannot be frozen with it.
+    #[error("{node} cannot be frozen, because {why}; a lab with such nodes has no snapshots and forks")]
+    Uncopyable {
+        /// The node.
+        node: String,
+        /// What of it.
+        why: &'static str,
+    },
     /// A domain runs, and its process is not found.
     #[error("the emulator's process of {node} is not to be found")]
     NoProcess {

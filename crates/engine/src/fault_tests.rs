@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+use config::hardware::Hardware;
 use config::model::{
     Arch, Cluster, ClusterKind, Image as ImageName, Interface, Lab, Network, Node, Partition, Role, Slurm,
 };
@@ -27,6 +28,9 @@ fn plan() -> Plan {
         image: ImageName::Built("debian-13".into()),
         interfaces: vec![Interface { network: "lan".into(), address: [10, 9, 8, last].into() }],
         auto_start: true,
+        hardware: Hardware::default(),
+        devices: Vec::new(),
+        mounts: Vec::new(),
     };
     plan::plan(&Lab {
         name: "lab".into(),

@@ -14,6 +14,8 @@ pub struct Forecast {
     pub cluster: String,
     /// Shapes of machines that no template is there of, as people name them: one of each is booted first.
     pub boots: BTreeSet<String>,
+    /// Nodes that boot whatever templates there are, and why.
+    pub uncopyable: Vec<(String, &'static str)>,
     /// Why the cluster would not be copied as a deployment left it; nothing when it would.
     pub deploys: Option<String>,
 }
@@ -30,8 +32,13 @@ pub fn forecast(start: &Start<'_>) -> Result<Vec<Forecast>, Error> {
 impl Start<'_> {
     fn forecast(&self, cluster: &ClusterPlan, all: &[Template]) -> Result<Forecast, Error> {
         let there = |id: &str| all.iter().any(|template| template.manifest.id == id);
-        let (mut boots, mut deploys) = (BTreeSet::new(), None);
+        let (mut boots, mut uncopyable, mut deploys) = (BTreeSet::new(), Vec::new(), None);
         for node in cluster.nodes.iter().filter(|node| node.auto_start) {
+            if let Some(why) = node.uncopyable() {
+                uncopyable.push((node.label.clone(), why));
+                deploys = deploys.or_else(|| Some(format!("{} cannot be kept: {why}", node.label)));
+                continue;
+            }
             let key = self.key(node)?;
             if !there(&key.id()) {
                 let size = format!("{} CPU, {} MiB", node.cpus, node.memory_mib);
@@ -47,7 +54,7 @@ impl Start<'_> {
         if deploys.is_none() {
             boots.clear();
         }
-        Ok(Forecast { cluster: cluster.name.clone(), boots, deploys })
+        Ok(Forecast { cluster: cluster.name.clone(), boots, uncopyable, deploys })
     }
 }
 

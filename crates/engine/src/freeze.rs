@@ -69,6 +69,9 @@ impl Starting<'_> {
     /// happened.
     pub(crate) fn freeze_all(&self, nodes: &[Placed<'_>], folder: &Path) -> Result<(), Error> {
         for (_, node) in nodes {
+            if let Some(why) = node.uncopyable() {
+                return Err(Error::Uncopyable { node: node.label.clone(), why });
+            }
             file::create_folder(Frozen::of(folder, node).0.folder())?;
         }
         let hypervisor = &self.session.hypervisor;

@@ -13,7 +13,7 @@ use std::{
 };
 
 use events::{Level, Sink};
-use plan::model::NodePlan;
+use plan::model::{ClusterPlan, NodePlan};
 use system::{cancel::Cancel, clock::Stopwatch};
 use template::{Key, Kind};
 
@@ -72,9 +72,11 @@ impl Session {
         };
         let starting = Starting::new(self, start, self.generation(), sink, cancel)?;
         let mut shapes: BTreeMap<String, (Key, Placed<'_>)> = BTreeMap::new();
-        for placed in
-            start.plan.nodes().filter(|(cluster, node)| clusters.contains(&cluster.name) && node.auto_start)
-        {
+        // Copies of a part of a cluster are of no use.
+        let keepable = |cluster: &ClusterPlan| {
+            clusters.contains(&cluster.name) && cluster.nodes.iter().all(|node| node.uncopyable().is_none())
+        };
+        for placed in start.plan.nodes().filter(|(cluster, node)| keepable(cluster) && node.auto_start) {
             let Some(deployed) = start.deployed.get(&placed.1.domain) else { continue };
             let key = deployed.key(&start.key(placed.1)?);
             shapes.entry(key.id()).or_insert((key, placed));

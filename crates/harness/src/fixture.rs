@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use config::hardware::Hardware;
 use config::model::{Arch, Image, Partition, Role, Slurm};
 use events::{EventKind, Sink};
 use plan::model::{ClusterPlan, InterfacePlan, NetworkPlan, NodePlan};
@@ -85,6 +86,10 @@ pub(crate) fn cluster() -> ClusterPlan {
             address: Ipv4Addr::new(10, 1, 0, last),
         }],
         auto_start: true,
+        hardware: Hardware::default(),
+        first_cpu: None,
+        devices: Vec::new(),
+        mounts: Vec::new(),
         disk: String::new(),
         console: String::new(),
         ready: String::new(),

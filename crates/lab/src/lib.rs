@@ -18,6 +18,7 @@ mod hypervisor;
 pub mod keeper;
 #[cfg(feature = "libvirt")]
 mod libvirt;
+pub mod passthrough;
 mod private;
 
 pub use folder::Folder;

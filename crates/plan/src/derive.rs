@@ -94,10 +94,21 @@ fn node_plan(lab: &Lab, cluster: &Cluster, node: &Node) -> NodePlan {
         image: node.image.clone(),
         interfaces,
         auto_start: node.auto_start,
+        first_cpu: node.hardware.pinned.then(|| pinned_before(lab, node)),
+        hardware: node.hardware.clone(),
+        devices: node.devices.clone(),
+        mounts: node.mounts.clone(),
         disk: format!("disks/{}.qcow2", node.domain),
         console: format!("consoles/{}.log", node.domain),
         ready: format!("ready/{}.jsonl", node.domain),
     }
+}
+
+/// How many processors the pinned nodes before this one have: no two get the same.
+fn pinned_before(lab: &Lab, node: &Node) -> u32 {
+    let nodes = lab.clusters.iter().flat_map(|cluster| &cluster.nodes);
+    let before = nodes.take_while(|other| other.domain != node.domain);
+    before.filter(|other| other.hardware.pinned).map(|other| other.cpus).fold(0, u32::saturating_add)
 }
 
 /// `<cluster>-<network>`, which for the one network of version 1.0 gives `<cluster>-network`.

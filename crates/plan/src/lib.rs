@@ -5,11 +5,13 @@
 //!                           └──> render, engine, deploy, harness, report
 //! ```
 
+pub mod clusters;
 mod derive;
 pub mod graph;
 pub mod model;
 mod text;
+pub mod topology;
 
 pub use derive::plan;
 pub use model::Plan;
-pub use text::text;
+pub use text::{columns, text};

@@ -4,7 +4,10 @@
 
 use std::{collections::BTreeSet, net::Ipv4Addr};
 
-use config::model::{Arch, Image, Role, Slurm};
+use config::{
+    hardware::{Device, Hardware, Mount},
+    model::{Arch, Image, Role, Slurm},
+};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -127,6 +130,18 @@ pub struct NodePlan {
     pub interfaces: Vec<InterfacePlan>,
     /// Whether starting the cluster starts it.
     pub auto_start: bool,
+    /// How its processors and memory are made.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub hardware: Hardware,
+    /// The first of the host's processors that are its own, where it is pinned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_cpu: Option<u32>,
+    /// Devices of the host that it gets for itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<Device>,
+    /// Directories of the host that it has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<Mount>,
     /// The overlay: `disks/<domain>.qcow2`.
     pub disk: String,
     /// The serial console's log: `consoles/<domain>.log`.
@@ -169,7 +184,26 @@ impl Plan {
     }
 }
 
+fn is_default(hardware: &Hardware) -> bool {
+    *hardware == Hardware::default()
+}
+
 impl NodePlan {
+    /// What of it keeps it from being frozen and copied, when something does: its memory is not its own alone, or a device
+    /// knows what nobody can read.
+    pub fn uncopyable(&self) -> Option<&'static str> {
+        let Hardware { hugepages_mib, shared_memory, numa_nodes, .. } = &self.hardware;
+        [
+            (!self.devices.is_empty(), "it has devices of the host"),
+            (!self.mounts.is_empty(), "it has directories of the host"),
+            (hugepages_mib.is_some(), "its memory is in huge pages"),
+            (*shared_memory, "its memory is shared"),
+            (numa_nodes.is_some(), "its memory is in several parts"),
+        ]
+        .into_iter()
+        .find_map(|(holds, why)| holds.then_some(why))
+    }
+
     /// The address the node is reached by.
     pub fn address(&self) -> Ipv4Addr {
         self.interfaces.first().map_or(Ipv4Addr::UNSPECIFIED, |interface| interface.address)
@@ -178,6 +212,7 @@ impl NodePlan {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use config::hardware::Hardware;
     use config::model::{
         Arch, Cluster, ClusterKind, Image, Interface, Lab, Network, Node, Partition, Role, Slurm,
     };
@@ -195,6 +230,9 @@ pub(crate) mod tests {
             image: Image::Built("debian-13".into()),
             interfaces: vec![Interface { network: "lan".into(), address: [10, 9, 8, last].into() }],
             auto_start: true,
+            hardware: Hardware::default(),
+            devices: Vec::new(),
+            mounts: Vec::new(),
         };
         Lab {
             name: "lab".into(),

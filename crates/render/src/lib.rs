@@ -1,5 +1,6 @@
 //! A plan as the texts that libvirt, the kernel and OpenSSH read. Pure: no I/O, no choices.
 
+mod hardware;
 mod ssh;
 mod xml;
 

@@ -72,6 +72,7 @@ fn quote(word: &str) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use config::hardware::Hardware;
     use config::model::{Arch, Cluster, ClusterKind, Image, Interface, Lab, Network, Node, Role};
 
     use super::*;
@@ -96,6 +97,9 @@ pub(crate) mod tests {
                 })
                 .collect(),
             auto_start: true,
+            hardware: Hardware::default(),
+            devices: Vec::new(),
+            mounts: Vec::new(),
         };
         let network = |name: &str, third: u8| Network {
             name: name.into(),

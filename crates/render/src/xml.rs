@@ -4,10 +4,15 @@
 use std::net::Ipv4Addr;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use config::model::Arch;
+use config::{
+    hardware::{DeviceKind, Mount},
+    model::Arch,
+};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context, value::Serde};
 use plan::model::{InterfacePlan, NetworkPlan, NodePlan, Plan};
 use serde::{Deserialize, Serialize};
+
+use crate::hardware::{Cpu, HostDevice};
 
 /// A network card, in a domain's XML and by itself.
 const INTERFACE: &str = include_str!("../templates/interface.xml");
@@ -164,6 +169,14 @@ pub fn domain(node: &NodePlan, machine: &Machine, mark: &Mark) -> Result<String,
         kernel => &machine.kernel,
         initrd => &machine.initrd,
         command_line => command_line(node, machine),
+        cpu => Serde(Cpu::of(node, machine.accelerator)),
+        pins => node.first_cpu.map(|first| (first..first.saturating_add(node.cpus)).collect::<Vec<_>>()),
+        hugepages_mib => node.hardware.hugepages_mib,
+        // Who shares a directory maps the guest's memory.
+        shared_memory => node.hardware.shared_memory || !node.mounts.is_empty(),
+        node_mounts => Serde(&node.mounts),
+        devices => Serde(node.devices.iter().map(HostDevice::of).collect::<Vec<_>>()),
+        has_gpu => node.devices.iter().any(|device| device.kind == DeviceKind::Gpu),
         memory => memory.map(|path| option_value(path)),
         frozen_memory => frozen.map(|frozen| option_value(&frozen.memory)),
         state => frozen.map(|frozen| &frozen.state),
@@ -216,6 +229,12 @@ pub fn command_line(node: &NodePlan, machine: &Machine) -> String {
             BASE64_STANDARD.encode(&machine.authorized_key)
         ),
     ]
+    .into_iter()
+    .map(str::to_owned)
+    .chain(node.mounts.iter().map(|Mount { tag, mount_point, options, .. }| {
+        format!("systemd.mount-extra={tag}:{mount_point}:virtiofs:{options}")
+    }))
+    .collect::<Vec<_>>()
     .join(" ")
 }
 
@@ -259,6 +278,10 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
+    use config::hardware::{CpuFeature, CpuModel, CpuTopology, Device, DeviceSource, Hardware};
+
     use super::*;
     use crate::ssh::tests::two_nodes;
 
@@ -294,6 +317,75 @@ mod tests {
         let plan = two_nodes();
         let cluster = &plan.clusters[0];
         insta::assert_snapshot!(domain(&cluster.nodes[0], &machine(Accelerator::Tcg), &mark()).unwrap());
+    }
+
+    /// A node with all that hardware can say.
+    fn workstation() -> NodePlan {
+        let device = |source, kind| Device { source, kind, vendor_id: None, device_id: None };
+        NodePlan {
+            cpus: 8,
+            hardware: Hardware {
+                cpu: Some(CpuModel::HostPassthrough),
+                features: [("avx2", true), ("vmx", true), ("monitor", false)]
+                    .map(|(name, present)| CpuFeature { name: name.into(), present })
+                    .into(),
+                nested: true,
+                topology: Some(CpuTopology { sockets: 1, cores: 4, threads: 2 }),
+                hugepages_mib: Some(2),
+                pinned: true,
+                shared_memory: true,
+                numa_nodes: Some(2),
+            },
+            first_cpu: Some(4),
+            devices: vec![
+                device(DeviceSource::Pci("0000:01:00.0".into()), DeviceKind::Gpu),
+                device(DeviceSource::Pci("0000:0a:1f.1".into()), DeviceKind::Audio),
+                device(DeviceSource::Mdev("8c6a1c5e-6d0e-5d7e-9b1a-2f3c4d5e6f71".into()), DeviceKind::Gpu),
+            ],
+            mounts: vec![Mount {
+                tag: "data".into(),
+                host_path: "/srv/<data>".into(),
+                mount_point: "/data".into(),
+                options: "ro,relatime".into(),
+            }],
+            ..two_nodes().clusters[0].nodes[0].clone()
+        }
+    }
+
+    #[test]
+    fn domain_xml_with_all_hardware_under_kvm() {
+        insta::assert_snapshot!(domain(&workstation(), &machine(Accelerator::Kvm), &mark()).unwrap());
+    }
+
+    #[test]
+    fn domain_xml_with_all_hardware_under_tcg() {
+        let xml = domain(&workstation(), &machine(Accelerator::Tcg), &mark()).unwrap();
+        assert!(xml.contains(r#"<cpu mode="maximum">"#) && !xml.contains("<kvm>"), "{xml}");
+        assert!(!xml.contains("svm"), "machines in emulated machines are emulated: {xml}");
+    }
+
+    /// Every kind of domain that there is, as libvirt's own schema judges it.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "libvirt's own program is asked")]
+    fn libvirt_accepts_every_domain() {
+        let folder = tempfile::tempdir().unwrap();
+        for accelerator in [Accelerator::Kvm, Accelerator::Tcg] {
+            for arch in [Arch::X86_64, Arch::Aarch64] {
+                for node in [two_nodes().clusters[0].nodes[0].clone(), workstation()] {
+                    let xml = domain(&NodePlan { arch, ..node }, &machine(accelerator), &mark()).unwrap();
+                    let path = folder.path().join("domain.xml");
+                    std::fs::write(&path, &xml).unwrap();
+                    let ran = Command::new("virt-xml-validate").arg(&path).arg("domain").output().unwrap();
+                    assert!(ran.status.success(), "{}\n{xml}", String::from_utf8_lossy(&ran.stderr));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_screen_is_beside_a_gpu() {
+        let xml = domain(&workstation(), &machine(Accelerator::Kvm), &mark()).unwrap();
+        assert!(!xml.contains("<graphics") && !xml.contains("<video"), "{xml}");
     }
 
     fn frozen() -> Frozen {

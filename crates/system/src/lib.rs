@@ -12,6 +12,7 @@ pub mod file;
 pub mod foreign;
 pub mod host;
 pub mod namespace;
+pub mod pci;
 pub mod process;
 pub mod process_memory;
 pub mod watch;

@@ -9,14 +9,37 @@ use lab::accelerator;
 
 use crate::{
     bring_up,
-    cli::{Plan, PlanFormat},
-    document, exit,
+    cli::{Plan, PlanClusters, PlanClustersFormat, PlanFormat, PlanShow, PlanView},
+    document::{self, Document},
+    exit,
     failure::Failure,
     output,
     settings::Settings,
 };
 
 pub(crate) fn run(arguments: &Plan, settings: &Settings) -> Result<u8, Failure> {
+    match &arguments.view {
+        Some(PlanView::Clusters(arguments)) => clusters(arguments, settings),
+        Some(PlanView::Show(arguments)) => show(arguments, settings),
+        None => show(&arguments.whole, settings),
+    }
+}
+
+/// The planned machines, in the form of version 1.0.
+fn clusters(arguments: &PlanClusters, settings: &Settings) -> Result<u8, Failure> {
+    let document = Document::load(&arguments.file, false, settings)?;
+    let plan = document.plan(settings)?;
+    let data = document.data(settings)?;
+    let list = match arguments.format {
+        PlanClustersFormat::Text => plan::clusters::text(&plan, &data),
+        PlanClustersFormat::Markdown => plan::clusters::markdown(&plan, &data),
+        PlanClustersFormat::Json => format!("{:#}\n", plan::clusters::json(&plan, &data)),
+    };
+    output::to(arguments.output_file.as_deref(), &list)?;
+    Ok(exit::OK)
+}
+
+fn show(arguments: &PlanShow, settings: &Settings) -> Result<u8, Failure> {
     let plan = document::plan(&arguments.file, settings)?;
     match arguments.format {
         PlanFormat::Text => {
@@ -63,11 +86,17 @@ fn start(plan: &plan::Plan, settings: &Settings) -> Result<String, Failure> {
     Ok(engine::forecast(&start)?.iter().map(line).collect())
 }
 
-fn line(Forecast { cluster, boots, deploys }: &Forecast) -> String {
+fn line(Forecast { cluster, boots, uncopyable, deploys }: &Forecast) -> String {
     let mut line = format!("start of {cluster}: ");
+    for (node, why) in uncopyable {
+        line.push_str(&format!("boots {node}, because {why}; "));
+    }
     // Writing to a string cannot fail, so the results are not looked at.
     let _ = match deploys {
         None => return line + "copies of its deployed nodes, without Ansible\n",
+        Some(_) if boots.is_empty() && !uncopyable.is_empty() => {
+            write!(line, "all others are copies of templates")
+        }
         Some(_) if boots.is_empty() => write!(line, "copies of templates"),
         Some(_) => {
             let shapes: Vec<&str> = boots.iter().map(String::as_str).collect();

@@ -1,6 +1,8 @@
 //! `ai-how validate`: every finding of every file.
 
 use config::diagnostic;
+use lab::passthrough::{self, Finding, Judgement, Wanted};
+use system::pci::Host;
 
 use crate::{
     cli::{DiagnosticFormat, Validate},
@@ -49,10 +51,52 @@ pub(crate) fn run(arguments: &Validate, settings: &Settings) -> Result<u8, Failu
         }
         DiagnosticFormat::Sarif => output::data(sarif(&documents))?,
     }
+    let devices = if arguments.skip_pcie_validation { true } else { check_devices(&documents, arguments)? };
     if unreadable {
         return Ok(exit::USAGE);
     }
+    if !devices {
+        return Ok(exit::FAILED);
+    }
     Ok(if documents.iter().all(|document| document.loaded.is_valid()) { exit::OK } else { exit::FAILED })
+}
+
+/// Whether this host can give the devices that nodes want; what is in the way goes to stderr, and how each device stands
+/// to stdout, unless that is data.
+fn check_devices(documents: &[Document], arguments: &Validate) -> Result<bool, Failure> {
+    let mut can = true;
+    for document in documents {
+        let Some(lab) = &document.loaded.lab else { continue };
+        let nodes = lab.clusters.iter().flat_map(|cluster| &cluster.nodes);
+        let wanted: Vec<Wanted<'_>> = nodes
+            .flat_map(|node| node.devices.iter().map(|device| Wanted { domain: &node.domain, device }))
+            .collect();
+        let Judgement { devices, findings } = passthrough::judge(&Host::this(), &wanted);
+        if arguments.format == DiagnosticFormat::Text && !devices.is_empty() {
+            let mut rows = vec![["device", "machine", "standing"].map(str::to_owned)];
+            rows.extend(
+                devices.into_iter().map(|(domain, device, standing)| [device, domain, standing.to_string()]),
+            );
+            output::data(plan::columns(&rows))?;
+        }
+        for Finding { about, problem, remedy } in &findings {
+            let about = match about {
+                Some((domain, device)) => format!("{device}, for {domain}"),
+                None => "this host".to_owned(),
+            };
+            output::words(format_args!(
+                "error: {}: {about}: {problem}\n  help: {remedy}\n",
+                document.path.display()
+            ));
+        }
+        if !findings.is_empty() {
+            output::words(
+                "note: --skip-pcie-validation leaves this out, for a file that is meant for another host\n",
+            );
+        }
+        can &= findings.is_empty();
+    }
+    Ok(can)
 }
 
 fn sarif(documents: &[Document]) -> String {

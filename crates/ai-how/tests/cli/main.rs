@@ -17,3 +17,4 @@ mod plan;
 mod snapshots;
 mod templates;
 mod validate;
+mod workstation;

@@ -4,12 +4,14 @@
 
 mod addresses;
 mod devices;
+mod hardware;
 mod names;
 mod partitions;
 mod resources;
 mod time;
 
 pub(crate) use addresses::{has_room, is_reserved};
+pub(crate) use hardware::{has_numa_room, is_fit};
 pub(crate) use time::is_slurm_time;
 
 use crate::HostFacts;
@@ -21,6 +23,7 @@ pub(crate) fn check(draft: &Draft, host: Option<&HostFacts>, findings: &mut Find
     addresses::check(draft, host, findings);
     partitions::check(draft, findings);
     devices::check(draft, findings);
+    hardware::check(draft, findings);
     if let Some(host) = host {
         resources::check(draft, host, findings);
     }

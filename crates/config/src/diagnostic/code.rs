@@ -95,6 +95,10 @@ codes! {
     IdleNode "idle-node" "A compute node is in no partition",
     BadTime "bad-time" "A text is not a SLURM time",
 
+    UnfitTopology "unfit-topology" "Virtual CPUs cannot be arranged as the file asks",
+    UnfitMount "unfit-mount" "A directory of the host cannot be mounted as the file asks",
+    RepeatedMount "repeated-mount" "Two directories of a node have the same tag or the same place",
+    NoDevices "no-devices" "Devices are to be given to a node, and none is named",
     DuplicateGpu "duplicate-gpu" "Two nodes are given the same GPU",
     HostMemory "host-memory" "The nodes need more memory than the host has",
     HostDisk "host-disk" "The nodes may need more disk space than the host has free",

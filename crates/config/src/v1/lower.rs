@@ -1,14 +1,18 @@
 //! Version 1.0 to a [`Draft`]: the names the tool gave its machines, and what it did with odd values.
 
-use super::{Cloud, Controller, Document, Hpc, Network, Node, Nodes, Passthrough, SlurmConfig};
-use super::{CountedNodes, DeviceType};
+use super::{Cloud, Controller, CountedNodes, CpuModel, Document, Hardware, Hpc, MemoryBacking};
+use super::{Network, Node, Nodes, Passthrough, SlurmConfig};
 use crate::diagnostic::Code;
 use crate::draft::{self, Draft, Findings, Interface, Kind, Members, Partition, Slurm, shown};
+use crate::hardware::{self, CpuFeature, DEFAULT_MOUNT_OPTIONS, Device, DeviceKind, DeviceSource, Mount};
 use crate::model::{Arch, Image, Role};
 use crate::yaml::Located;
 
 /// Most nodes that `count` can ask for.
 const MOST_NODES: u64 = 1024;
+
+/// What the one network of a cluster is called: libvirt's name for it is `<cluster>-network`.
+const NETWORK: &str = "network";
 
 /// Longest cluster name: `-gpu-worker-1024` must fit behind it within 63 characters.
 const LONGEST_NAME: usize = 46;
@@ -26,22 +30,11 @@ pub(crate) fn lower(document: Document, findings: &mut Findings) -> Draft {
 
 fn lower_hpc(Located { value: hpc, span }: Located<Hpc>, findings: &mut Findings) -> draft::Cluster {
     let name = fit_name(hpc.name, "hpc", findings);
-    let image = hpc.base_image_path;
-    let mut nodes = vec![lower_controller(
-        hpc.controller,
-        &name,
-        "controller",
-        Role::Controller,
-        image.as_ref(),
-        findings,
-    )];
+    let given = Given { image: hpc.base_image_path, hardware: lower_hardware(hpc.hardware) };
+    let controller = lower_controller(hpc.controller, findings);
+    let mut nodes = vec![controller.into_node(&name, "controller".to_owned(), Role::Controller, &given)];
     for (index, parts) in node_parts(hpc.compute_nodes, findings).into_iter().enumerate() {
-        nodes.push(parts.into_node(
-            &name,
-            format!("compute-{:02}", index + 1),
-            Role::Compute,
-            image.as_ref(),
-        ));
+        nodes.push(parts.into_node(&name, format!("compute-{:02}", index + 1), Role::Compute, &given));
     }
     draft::Cluster {
         key: Located { value: "hpc".to_owned(), span },
@@ -54,22 +47,16 @@ fn lower_hpc(Located { value: hpc, span }: Located<Hpc>, findings: &mut Findings
 
 fn lower_cloud(Located { value: cloud, span }: Located<Cloud>, findings: &mut Findings) -> draft::Cluster {
     let name = fit_name(cloud.name, "cloud", findings);
-    let image = cloud.base_image_path;
-    let mut nodes = vec![lower_controller(
-        cloud.control_plane,
-        &name,
-        "control-plane",
-        Role::ControlPlane,
-        image.as_ref(),
-        findings,
-    )];
+    let given = Given { image: cloud.base_image_path, hardware: lower_hardware(cloud.hardware) };
+    let control_plane = lower_controller(cloud.control_plane, findings);
+    let mut nodes =
+        vec![control_plane.into_node(&name, "control-plane".to_owned(), Role::ControlPlane, &given)];
     let (mut with_gpu, mut without) = (0, 0);
     for parts in node_parts(cloud.worker_nodes, findings) {
-        let (kind, number) =
-            if parts.gpus.is_empty() { ("cpu", &mut without) } else { ("gpu", &mut with_gpu) };
+        let (kind, number) = if parts.has_gpu() { ("gpu", &mut with_gpu) } else { ("cpu", &mut without) };
         *number += 1;
         let short = format!("{kind}-worker-{number:02}");
-        nodes.push(parts.into_node(&name, short, Role::Worker, image.as_ref()));
+        nodes.push(parts.into_node(&name, short, Role::Worker, &given));
     }
     draft::Cluster {
         key: Located { value: "cloud".to_owned(), span },
@@ -83,7 +70,7 @@ fn lower_cloud(Located { value: cloud, span }: Located<Cloud>, findings: &mut Fi
 fn lower_network(network: Network, cluster: &str, findings: &mut Findings) -> draft::Network {
     let gateway = network.gateway_ip.0.and_then(|text| draft::address(&text, findings));
     draft::Network {
-        name: Located { value: "default".to_owned(), span: network.subnet.span },
+        name: Located { value: NETWORK.to_owned(), span: network.subnet.span },
         subnet: draft::subnet(&network.subnet, findings),
         gateway,
         bridge: fit_bridge(network.bridge, findings),
@@ -91,24 +78,50 @@ fn lower_network(network: Network, cluster: &str, findings: &mut Findings) -> dr
     }
 }
 
-fn lower_controller(
-    controller: Controller,
-    cluster: &Located<String>,
-    short: &str,
-    role: Role,
-    image: Option<&Located<String>>,
-    findings: &mut Findings,
-) -> draft::Node {
-    let parts = NodeParts {
+/// What a cluster gives to all its nodes.
+struct Given {
+    image: Option<Located<String>>,
+    hardware: draft::Hardware,
+}
+
+fn lower_hardware(hardware: Option<Hardware>) -> draft::Hardware {
+    let Some(given) = hardware.and_then(|hardware| hardware.acceleration) else {
+        return draft::Hardware::default();
+    };
+    let performance = given.performance.unwrap_or_default();
+    let backing = performance.memory_backing;
+    let huge = performance.enable_hugepages == Some(true) || backing == Some(MemoryBacking::Hugepages);
+    draft::Hardware {
+        own: hardware::Hardware {
+            cpu: given.cpu_model.map(|model| match model {
+                CpuModel::Host | CpuModel::HostPassthrough => hardware::CpuModel::HostPassthrough,
+                CpuModel::HostModel => hardware::CpuModel::HostModel,
+                CpuModel::Qemu64 => hardware::CpuModel::Qemu64,
+            }),
+            features: given.cpu_features.iter().flatten().map(|text| CpuFeature::read(text)).collect(),
+            nested: given.enable_nested == Some(true),
+            hugepages_mib: huge.then(|| performance.hugepage_size.unwrap_or_default().mib()),
+            pinned: performance.cpu_pinning == Some(true),
+            shared_memory: backing == Some(MemoryBacking::Memfd),
+            ..hardware::Hardware::default()
+        },
+        // The number of cores follows from that of virtual processors.
+        topology: given.cpu_topology.map(|found| found.map_value(|found| (found.sockets, found.threads))),
+        numa_nodes: given.numa_topology.and_then(|numa| numa.nodes),
+    }
+}
+
+fn lower_controller(controller: Controller, findings: &mut Findings) -> NodeParts {
+    NodeParts {
         cpus: controller.cpu_cores.value,
         memory_gb: controller.memory_gb,
         disk_gb: controller.disk_gb,
         address: draft::address(&controller.ip_address, findings),
         image: controller.base_image_path,
         auto_start: controller.auto_start.0.is_none_or(|given| given.value),
-        gpus: Vec::new(),
-    };
-    parts.into_node(cluster, short.to_owned(), role, image)
+        devices: Vec::new(),
+        mounts: mounts(controller.virtio_fs_mounts),
+    }
 }
 
 /// What is known of a node before it has a name.
@@ -120,18 +133,17 @@ struct NodeParts {
     address: Option<Located<std::net::Ipv4Addr>>,
     image: Option<Located<String>>,
     auto_start: bool,
-    gpus: Vec<Located<String>>,
+    devices: Vec<Located<Device>>,
+    mounts: Vec<Located<Mount>>,
 }
 
 impl NodeParts {
-    fn into_node(
-        self,
-        cluster: &Located<String>,
-        short: String,
-        role: Role,
-        image: Option<&Located<String>>,
-    ) -> draft::Node {
-        let image = self.image.as_ref().or(image);
+    fn has_gpu(&self) -> bool {
+        self.devices.iter().any(|device| device.value.kind == DeviceKind::Gpu)
+    }
+
+    fn into_node(self, cluster: &Located<String>, short: String, role: Role, given: &Given) -> draft::Node {
+        let image = self.image.as_ref().or(given.image.as_ref());
         draft::Node {
             domain: format!("{}-{short}", cluster.value),
             name: Located { value: short, span: cluster.span },
@@ -146,7 +158,9 @@ impl NodeParts {
             image: image.map_or(Image::Unspecified, |path| Image::File(path.value.clone())),
             interfaces: vec![Interface { network: 0, address: self.address }],
             auto_start: self.auto_start,
-            gpus: self.gpus,
+            hardware: given.hardware.clone(),
+            devices: self.devices,
+            mounts: self.mounts,
         }
     }
 }
@@ -166,7 +180,8 @@ fn listed(node: Node, findings: &mut Findings) -> NodeParts {
         address: draft::address(&node.ip, findings),
         image: node.base_image_path,
         auto_start: node.auto_start.unwrap_or(true),
-        gpus: gpus(node.pcie_passthrough),
+        devices: devices(node.pcie_passthrough, findings),
+        mounts: mounts(node.virtio_fs_mounts),
     }
 }
 
@@ -190,20 +205,45 @@ fn counted(nodes: CountedNodes, findings: &mut Findings) -> Vec<NodeParts> {
         address: None,
         image: nodes.base_image_path,
         auto_start: nodes.auto_start.unwrap_or(true),
-        gpus: gpus(nodes.pcie_passthrough),
+        devices: devices(nodes.pcie_passthrough, findings),
+        mounts: mounts(nodes.virtio_fs_mounts),
     };
     (0..count).map(|_| node.clone()).collect()
 }
 
-fn gpus(passthrough: Option<Passthrough>) -> Vec<Located<String>> {
-    let Some(Passthrough { enabled: Some(true), devices: Some(devices) }) = passthrough else {
+fn devices(passthrough: Option<Located<Passthrough>>, findings: &mut Findings) -> Vec<Located<Device>> {
+    let Some(Located { value: Passthrough { enabled: Some(true), devices }, span }) = passthrough else {
         return Vec::new();
     };
-    devices
-        .into_iter()
-        .filter(|device| device.device_type == DeviceType::Gpu)
-        .map(|device| device.pci_address)
-        .collect()
+    let devices = devices.unwrap_or_default();
+    if devices.is_empty() {
+        let found = findings
+            .meaning(Code::NoDevices, span, "devices are to be passed to the node, and none is listed")
+            .cause("`enabled` is true, and `devices` has nothing in it")
+            .help(findings.help("list the devices, or set `enabled` to false", "the node gets none"));
+        findings.push(found);
+    }
+    let lower = |device: super::Device| {
+        device.pci_address.map_value(|address| Device {
+            source: DeviceSource::Pci(address.to_ascii_lowercase()),
+            kind: device.device_type.into(),
+            vendor_id: device.vendor_id,
+            device_id: device.device_id,
+        })
+    };
+    devices.into_iter().map(lower).collect()
+}
+
+fn mounts(mounts: Option<Vec<super::Mount>>) -> Vec<Located<Mount>> {
+    let lower = |mount: super::Mount| {
+        mount.host_path.map_value(|host_path| Mount {
+            tag: mount.tag,
+            host_path,
+            mount_point: mount.mount_point,
+            options: mount.options.unwrap_or_else(|| DEFAULT_MOUNT_OPTIONS.to_owned()),
+        })
+    };
+    mounts.into_iter().flatten().map(lower).collect()
 }
 
 fn lower_slurm(config: SlurmConfig, findings: &mut Findings) -> Slurm {

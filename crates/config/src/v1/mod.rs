@@ -15,6 +15,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 pub(crate) use lower::lower;
 
+use crate::hardware::DeviceKind;
 use crate::yaml::{Lenient, Located};
 
 /// A lab in version 1.0 of the format: one SLURM cluster, one Kubernetes cluster, or both.
@@ -148,7 +149,7 @@ pub struct Acceleration {
     #[schemars(schema_with = "numa_or_nothing")]
     pub numa_topology: Option<Numa>,
     /// Sockets, cores and threads.
-    pub cpu_topology: Option<CpuTopology>,
+    pub cpu_topology: Option<Located<CpuTopology>>,
     /// Memory and pinning.
     pub performance: Option<Performance>,
 }
@@ -172,7 +173,7 @@ pub enum CpuModel {
 pub struct Numa {
     /// How many.
     #[schemars(range(min = 1, max = 8))]
-    pub nodes: Option<u64>,
+    pub nodes: Option<Located<u64>>,
     /// MiB each.
     #[schemars(range(min = 1024))]
     pub memory_per_node: Option<u64>,
@@ -193,7 +194,7 @@ pub struct CpuTopology {
 }
 
 /// Memory and pinning.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct Performance {
     /// Back memory with huge pages.
     pub enable_hugepages: Option<bool>,
@@ -206,9 +207,10 @@ pub struct Performance {
 }
 
 /// Size of a huge page.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 pub enum HugepageSize {
     /// 2 MiB.
+    #[default]
     #[serde(rename = "2M")]
     Mega2,
     /// 1 GiB.
@@ -216,8 +218,18 @@ pub enum HugepageSize {
     Giga1,
 }
 
+impl HugepageSize {
+    /// MiB.
+    pub(crate) fn mib(self) -> u64 {
+        match self {
+            Self::Mega2 => 2,
+            Self::Giga1 => 1024,
+        }
+    }
+}
+
 /// What backs memory.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MemoryBacking {
     /// Anonymous memory.
@@ -286,7 +298,7 @@ pub struct Node {
     /// Directories of the host.
     pub virtio_fs_mounts: Option<Vec<Mount>>,
     /// Devices of the host.
-    pub pcie_passthrough: Option<Passthrough>,
+    pub pcie_passthrough: Option<Located<Passthrough>>,
     /// From an older form of the format.
     #[schemars(skip)]
     pub worker_type: Option<IgnoredAny>,
@@ -318,7 +330,7 @@ pub struct CountedNodes {
     /// Directories of the host.
     pub virtio_fs_mounts: Option<Vec<Mount>>,
     /// Devices of the host.
-    pub pcie_passthrough: Option<Passthrough>,
+    pub pcie_passthrough: Option<Located<Passthrough>>,
 }
 
 /// Devices of the host.
@@ -367,6 +379,18 @@ pub enum DeviceType {
     Other,
 }
 
+impl From<DeviceType> for DeviceKind {
+    fn from(given: DeviceType) -> Self {
+        match given {
+            DeviceType::Gpu => Self::Gpu,
+            DeviceType::Audio => Self::Audio,
+            DeviceType::Network => Self::Network,
+            DeviceType::Storage => Self::Storage,
+            DeviceType::Other => Self::Other,
+        }
+    }
+}
+
 /// A directory of the host, in the guest.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Mount {
@@ -374,7 +398,7 @@ pub struct Mount {
     #[schemars(regex(pattern = r"^[a-zA-Z0-9_-]+$"))]
     pub tag: String,
     /// Where it is on the host.
-    pub host_path: String,
+    pub host_path: Located<String>,
     /// Where it is in the guest.
     #[schemars(regex(pattern = r"^/"))]
     pub mount_point: String,

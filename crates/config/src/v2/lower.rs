@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
-use super::{Cluster, Controller, Defaults, Document, Kind, Network, Node};
+use super::{Cluster, Controller, Defaults, Document, Hardware, Kind, Network, Node};
 use crate::diagnostic::{Code, Span};
 use crate::draft::{self, Draft, Findings, Interface, Members, Slurm};
+use crate::hardware::{self, CpuFeature, DEFAULT_MOUNT_OPTIONS, Device, DeviceKind, DeviceSource, Mount};
 use crate::model::{Arch, Image, Role};
 use crate::suggest::nearest;
+use crate::v1::HugepageSize;
 use crate::yaml::{Entries, Located};
 
 const DEFAULT_IMAGE: &str = "debian-13";
@@ -44,6 +46,7 @@ fn lower_cluster(name: Located<String>, cluster: Cluster, findings: &mut Finding
         defaults: cluster.defaults.unwrap_or_default(),
         image: cluster.image.map_or_else(|| DEFAULT_IMAGE.to_owned(), |image| image.value),
         arch: cluster.arch.unwrap_or_default(),
+        hardware: hardware(cluster.hardware.unwrap_or_default()),
     };
     let controller = surroundings.node(controller(cluster.controller, name.span), Role::Controller, findings);
     let mut nodes = vec![controller];
@@ -88,10 +91,21 @@ fn lower_network(
 
 /// A controller is a node with a default name.
 fn controller(given: Option<Controller>, span: Span) -> Node {
-    let Controller { name, arch, cpus, memory_mib, disk_gib, image, networks, address, addresses } =
-        given.unwrap_or_default();
-    let name = name.unwrap_or_else(|| Located { value: "controller".to_owned(), span });
-    Node { name, arch, cpus, memory_mib, disk_gib, image, networks, address, addresses }
+    let given = given.unwrap_or_default();
+    Node {
+        name: given.name.unwrap_or_else(|| Located { value: "controller".to_owned(), span }),
+        arch: given.arch,
+        cpus: given.cpus,
+        memory_mib: given.memory_mib,
+        disk_gib: given.disk_gib,
+        image: given.image,
+        networks: given.networks,
+        address: given.address,
+        addresses: given.addresses,
+        auto_start: given.auto_start,
+        devices: given.devices,
+        mounts: given.mounts,
+    }
 }
 
 /// What a node takes from its cluster.
@@ -101,6 +115,7 @@ struct Surroundings<'a> {
     defaults: Defaults,
     image: String,
     arch: Arch,
+    hardware: draft::Hardware,
 }
 
 impl Surroundings<'_> {
@@ -117,8 +132,10 @@ impl Surroundings<'_> {
             disk_gib: size(node.disk_gib, self.defaults.disk_gib, DEFAULT_DISK_GIB),
             image: image(node.image.map_or_else(|| self.image.clone(), |image| image.value)),
             interfaces: self.interfaces(node.networks, node.address, node.addresses, findings),
-            auto_start: true,
-            gpus: Vec::new(),
+            auto_start: node.auto_start.unwrap_or(true),
+            hardware: self.hardware.clone(),
+            devices: node.devices.into_iter().flatten().filter_map(device).collect(),
+            mounts: node.mounts.into_iter().flatten().map(mount).collect(),
             name: node.name,
         }
     }
@@ -224,6 +241,46 @@ impl Surroundings<'_> {
         }
         index
     }
+}
+
+fn hardware(given: Hardware) -> draft::Hardware {
+    draft::Hardware {
+        own: hardware::Hardware {
+            cpu: given.cpu,
+            features: given.features.iter().flatten().map(|text| CpuFeature::read(text)).collect(),
+            nested: given.nested == Some(true),
+            hugepages_mib: given.hugepages.map(HugepageSize::mib),
+            pinned: given.pinned == Some(true),
+            shared_memory: given.shared_memory == Some(true),
+            ..hardware::Hardware::default()
+        },
+        topology: given
+            .topology
+            .map(|found| found.map_value(|found| (found.sockets.unwrap_or(1), found.threads.unwrap_or(1)))),
+        numa_nodes: given.numa_nodes,
+    }
+}
+
+/// None when it says neither which PCI function nor which mediated device; the schema has refused it then.
+fn device(given: super::Device) -> Option<Located<Device>> {
+    let lower = |source: fn(String) -> DeviceSource| move |name: String| source(name.to_ascii_lowercase());
+    let pci = given.pci.map(|name| name.map_value(lower(DeviceSource::Pci)));
+    let source = pci.or(given.mdev.map(|name| name.map_value(lower(DeviceSource::Mdev))))?;
+    Some(source.map_value(|source| Device {
+        source,
+        kind: given.kind.map_or(DeviceKind::Gpu, DeviceKind::from),
+        vendor_id: given.vendor_id,
+        device_id: given.device_id,
+    }))
+}
+
+fn mount(given: super::Mount) -> Located<Mount> {
+    given.host_path.map_value(|host_path| Mount {
+        tag: given.tag,
+        host_path,
+        mount_point: given.mount_point,
+        options: given.options.unwrap_or_else(|| DEFAULT_MOUNT_OPTIONS.to_owned()),
+    })
 }
 
 fn image(name: String) -> Image {

@@ -16,7 +16,9 @@ use serde::Deserialize;
 
 pub(crate) use lower::lower;
 
+use crate::hardware::CpuModel;
 use crate::model::Arch;
+use crate::v1::{DeviceType, HugepageSize};
 use crate::yaml::{Entries, Located};
 
 /// A lab: clusters of virtual machines that live and die together.
@@ -60,6 +62,8 @@ pub struct Cluster {
     pub networks: Entries<Network>,
     /// The size of nodes that do not say otherwise.
     pub defaults: Option<Defaults>,
+    /// How processors and memory of its nodes are made.
+    pub hardware: Option<Hardware>,
     /// The node that runs `slurmctld`. May be left out when there is nothing to say about it.
     pub controller: Option<Controller>,
     /// The nodes that run jobs.
@@ -113,6 +117,80 @@ pub struct Defaults {
     pub disk_gib: Option<Located<u64>>,
 }
 
+/// How processors and memory of nodes are made. What is left out is up to KVM or the emulator.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Hardware {
+    /// The processor that nodes see; the most capable one unless given. Emulated nodes always have that.
+    pub cpu: Option<CpuModel>,
+    /// Processor features, each with `+` or `-` before it.
+    #[schemars(inner(regex(pattern = r"^[+-]?[a-zA-Z0-9_.-]+$"), length(max = 64)))]
+    pub features: Option<Vec<String>>,
+    /// Whether nodes may run machines with hardware support.
+    pub nested: Option<bool>,
+    /// How virtual processors are arranged; one socket without threads unless given.
+    pub topology: Option<Located<Topology>>,
+    /// Backs memory with huge pages of this size.
+    pub hugepages: Option<HugepageSize>,
+    /// Gives each virtual processor a processor of the host for itself.
+    pub pinned: Option<bool>,
+    /// Makes memory a file that other processes can map.
+    pub shared_memory: Option<bool>,
+    /// How many NUMA nodes machines see; one unless given.
+    #[schemars(range(min = 1, max = 8))]
+    pub numa_nodes: Option<Located<u64>>,
+}
+
+/// How virtual processors are arranged. The number of cores follows.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Topology {
+    /// Sockets; 1 unless given.
+    #[schemars(range(min = 1, max = 64))]
+    pub sockets: Option<u64>,
+    /// Threads of a core; 1 unless given.
+    #[schemars(range(min = 1, max = 8))]
+    pub threads: Option<u64>,
+}
+
+/// A device of the host that a node gets for itself. Either `pci` or `mdev` says which.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields, extend("oneOf" = [{ "required": ["pci"] }, { "required": ["mdev"] }]))]
+pub struct Device {
+    /// A PCI function: domain, bus, device and function, as `0000:01:00.0`.
+    #[schemars(regex(pattern = r"^[0-9a-fA-F]{4}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]$"))]
+    pub pci: Option<Located<String>>,
+    /// A mediated device, such as a part of a GPU, by its UUID.
+    #[schemars(regex(pattern = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"))]
+    pub mdev: Option<Located<String>>,
+    /// What it is; `gpu` unless given.
+    pub kind: Option<DeviceType>,
+    /// PCI vendor, four hexadecimal digits, in quotes.
+    #[schemars(regex(pattern = r"^[0-9a-fA-F]{4}$"))]
+    pub vendor_id: Option<String>,
+    /// PCI device, four hexadecimal digits, in quotes.
+    #[schemars(regex(pattern = r"^[0-9a-fA-F]{4}$"))]
+    pub device_id: Option<String>,
+}
+
+/// A directory of the host that a node has over virtiofs.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Mount {
+    /// Its name between host and node.
+    #[schemars(regex(pattern = r"^[a-zA-Z0-9_-]+$"), length(max = 36))]
+    pub tag: String,
+    /// Where it is on the host, from `/` on.
+    #[schemars(regex(pattern = r"^/"))]
+    pub host_path: Located<String>,
+    /// Where it is on the node, from `/` on.
+    #[schemars(regex(pattern = r"^/"))]
+    pub mount_point: String,
+    /// Mount options; `rw,relatime` unless given.
+    #[schemars(regex(pattern = r"^[a-zA-Z0-9_=,.-]+$"))]
+    pub options: Option<String>,
+}
+
 /// The node that runs `slurmctld`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -141,6 +219,12 @@ pub struct Controller {
     pub address: Option<Located<String>>,
     /// Its addresses by network.
     pub addresses: Option<Entries<Located<String>>>,
+    /// Whether starting the cluster starts it; `true` unless given.
+    pub auto_start: Option<bool>,
+    /// Devices of the host that it gets for itself.
+    pub devices: Option<Vec<Device>>,
+    /// Directories of the host that it has.
+    pub mounts: Option<Vec<Mount>>,
 }
 
 /// A node that runs jobs.
@@ -171,6 +255,12 @@ pub struct Node {
     pub address: Option<Located<String>>,
     /// Its addresses by network.
     pub addresses: Option<Entries<Located<String>>>,
+    /// Whether starting the cluster starts it; `true` unless given.
+    pub auto_start: Option<bool>,
+    /// Devices of the host that it gets for itself.
+    pub devices: Option<Vec<Device>>,
+    /// Directories of the host that it has.
+    pub mounts: Option<Vec<Mount>>,
 }
 
 /// A SLURM partition.

@@ -16,7 +16,8 @@ pub(crate) use de::{UnknownKey, from_node};
 pub(crate) use json::to_json;
 pub(crate) use raw::{Document, parse};
 pub(crate) use resolve::Resolved;
-pub(crate) use text::Text;
+pub(crate) use scalar::plain;
+pub(crate) use text::{Text, is_printable};
 
 use crate::diagnostic::Span;
 

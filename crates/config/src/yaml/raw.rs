@@ -1,6 +1,6 @@
 //! The parser's events as a graph of [`RawNode`]s: aliases are edges, scalars are still text.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
 
@@ -27,7 +27,12 @@ pub(super) struct RawNode {
 
 #[derive(Debug)]
 pub(super) enum RawKind {
-    Scalar { text: String, plain: bool },
+    Scalar {
+        text: String,
+        plain: bool,
+        /// Whether it is written as lines below a `|` or `>`; its place begins with the first of them.
+        block: bool,
+    },
     Sequence(Vec<Item>),
     Mapping(Vec<(Item, Item)>),
 }
@@ -64,7 +69,12 @@ pub(crate) fn parse(text: &Text<'_>) -> Result<Document, Diagnostic> {
             }
             Event::Alias(anchor) => builder.alias(anchor, span)?,
             Event::Scalar(scalar, style, anchor, tag) => {
-                let kind = RawKind::Scalar { text: scalar.into_owned(), plain: style == ScalarStyle::Plain };
+                let (plain, block) = match style {
+                    ScalarStyle::Plain => (true, false),
+                    ScalarStyle::Literal | ScalarStyle::Folded => (false, true),
+                    _ => (false, false),
+                };
+                let kind = RawKind::Scalar { text: scalar.into_owned(), plain, block };
                 let node = builder.add(span, tag.as_deref(), kind)?;
                 builder.close(node, anchor);
             }
@@ -82,6 +92,14 @@ pub(crate) fn parse(text: &Text<'_>) -> Result<Document, Diagnostic> {
         None => Err(Diagnostic::error(Code::EmptyDocument, Span::START, "the file is empty")
             .cause("it holds no YAML document, only white space or comments")
             .help("a config starts with `version: \"2.0\"`")),
+    }
+}
+
+impl Document {
+    /// The first bytes of texts that are written as lines below a `|` or `>`.
+    pub(crate) fn blocks(&self) -> BTreeSet<usize> {
+        let is_block = |node: &&RawNode| matches!(node.kind, RawKind::Scalar { block: true, .. });
+        self.nodes.iter().filter(is_block).map(|node| node.span.start).collect()
     }
 }
 

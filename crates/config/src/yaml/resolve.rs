@@ -57,7 +57,7 @@ impl<'a> Resolver<'a> {
     fn value(&mut self, node: NodeId, depth: usize) -> Result<Value, Diagnostic> {
         let raw = self.raw(node);
         Ok(match &raw.kind {
-            RawKind::Scalar { text, plain } => self.scalar(raw, text, *plain)?,
+            RawKind::Scalar { text, plain, .. } => self.scalar(raw, text, *plain)?,
             RawKind::Sequence(items) => {
                 let values =
                     items.iter().map(|item| self.node(*item, depth + 1)).collect::<Result<_, _>>()?;
@@ -129,7 +129,7 @@ impl<'a> Resolver<'a> {
 
     fn key(&mut self, item: Item) -> Result<Key, Diagnostic> {
         let raw = self.raw(item.node);
-        let RawKind::Scalar { text, plain } = &raw.kind else {
+        let RawKind::Scalar { text, plain, .. } = &raw.kind else {
             return Err(Diagnostic::error(Code::ComplexKey, item.span, "a key must be a text")
                 .cause("this key is a list or a mapping")
                 .help("write a plain word before the colon; quote it if it starts with `[` or `{`"));
@@ -149,7 +149,7 @@ impl<'a> Resolver<'a> {
         let raw = self.raw(key.node);
         self.dialect == Dialect::Yaml11
             && match (&raw.kind, raw.tag.as_deref()) {
-                (RawKind::Scalar { text, plain: true }, None) => text == "<<",
+                (RawKind::Scalar { text, plain: true, .. }, None) => text == "<<",
                 (RawKind::Scalar { .. }, Some(tag)) => tag.strip_prefix(CORE_TAG) == Some("merge"),
                 _ => false,
             }

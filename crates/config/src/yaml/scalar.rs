@@ -3,7 +3,7 @@
 use super::{Dialect, Value};
 
 /// The value of an unquoted, untagged scalar.
-pub(super) fn plain(dialect: Dialect, text: &str) -> Value {
+pub(crate) fn plain(dialect: Dialect, text: &str) -> Value {
     match dialect {
         Dialect::Core => core(text),
         Dialect::Yaml11 => yaml11(text),

@@ -135,7 +135,7 @@ fn span_at(text: &str, before: usize, at: usize, length: usize) -> Span {
 }
 
 /// The characters of YAML's `c-printable`.
-fn is_printable(c: char) -> bool {
+pub(crate) fn is_printable(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 

@@ -1,6 +1,7 @@
 //! A realistic run: three nodes, 120 Ansible results, 81 checks of which three fail and one is skipped.
 
 use ai_how_report::html::Attachment;
+use config::hardware::Hardware;
 use config::model::{Arch, Image, Partition, Role, Slurm};
 use events::{Event, EventKind, FORMAT, Level, NodeState, Outcome, Phase, TaskStatus};
 use jiff::{SignedDuration, Timestamp};
@@ -311,6 +312,10 @@ pub(crate) fn plan() -> Plan {
             image: Image::Built("debian-13".into()),
             interfaces,
             auto_start: true,
+            hardware: Hardware::default(),
+            first_cpu: None,
+            devices: Vec::new(),
+            mounts: Vec::new(),
             disk: format!("disks/demo-{name}.qcow2"),
             console: format!("consoles/demo-{name}.log"),
             ready: format!("ready/demo-{name}.jsonl"),

@@ -1,0 +1,242 @@
+//! `ai-how inventory`: devices of the host, and hosts for Ansible.
+
+use std::{collections::BTreeMap, path::Path};
+
+use config::{hardware::DeviceSource, model::Image};
+use deploy::generated::{self, Inventory as Hosts, Reach};
+use lab::passthrough;
+use plan::model::ClusterPlan;
+use serde_json::{Value, json};
+use system::{
+    cancel::Cancel,
+    file,
+    pci::{Function, Host},
+};
+
+use super::topology;
+use crate::{
+    cli::{self, Format, Generate, Inventory, InventoryFormat},
+    document::Document,
+    exit,
+    failure::Failure,
+    output,
+    settings::Settings,
+};
+
+pub(crate) fn run(command: &Inventory, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
+    match command {
+        Inventory::Pcie { format, root } => pcie(&Host::at(root), *format),
+        Inventory::Gpu { format, root } => gpu(&Host::at(root), *format, settings, cancel),
+        Inventory::GenerateHpc(arguments) => generate(arguments, "slurm", settings),
+        Inventory::GenerateK8s(arguments) => generate(arguments, "kubernetes", settings),
+    }
+}
+
+fn pcie(host: &Host, format: Format) -> Result<u8, Failure> {
+    let functions = host.functions();
+    let is_vfio = |function: &Function| function.driver.as_deref().is_some_and(passthrough::is_vfio);
+    let conflicts = |function: &Function| function.driver.as_deref().is_some_and(passthrough::is_conflicting);
+    match format {
+        Format::Json => {
+            let list: Vec<Value> = functions
+                .iter()
+                .map(|function| {
+                    let mut value = function_json(function);
+                    value["vfio"] = is_vfio(function).into();
+                    value["conflicting"] = conflicts(function).into();
+                    value
+                })
+                .collect();
+            output::data(format_args!("{:#}\n", json!({"devices": list})))?;
+        }
+        Format::Text => {
+            let yes = |holds| if holds { "yes" } else { "" }.to_owned();
+            let mut rows = vec![
+                ["address", "class", "ids", "driver", "vfio", "conflicting", "group"].map(str::to_owned),
+            ];
+            rows.extend(functions.iter().map(|function| {
+                [
+                    function.address.clone(),
+                    format!("{:04x}", function.class >> 8),
+                    ids(function),
+                    function.driver.clone().unwrap_or_default(),
+                    yes(is_vfio(function)),
+                    yes(conflicts(function)),
+                    group(function),
+                ]
+            }));
+            output::data(plan::columns(&rows))?;
+            let count = |holds: &dyn Fn(&Function) -> bool| functions.iter().filter(|one| holds(one)).count();
+            output::data(format_args!(
+                "\n{} devices, {} bound to VFIO, {} bound to a driver that holds them\n",
+                functions.len(),
+                count(&is_vfio),
+                count(&conflicts)
+            ))?;
+        }
+    }
+    Ok(exit::OK)
+}
+
+fn gpu(host: &Host, format: Format, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
+    let functions = host.functions();
+    let owners = owners(settings, cancel)?;
+    let owner = |address: &str| owners.get(&DeviceSource::Pci(address.to_owned()));
+    let mates = |gpu: &Function| -> Vec<String> {
+        let with = functions.iter().filter(|mate| mate.iommu_group.is_some());
+        let with = with.filter(|mate| mate.iommu_group == gpu.iommu_group && mate.address != gpu.address);
+        with.map(|mate| mate.address.clone()).collect()
+    };
+    let gpus: Vec<&Function> = functions.iter().filter(|function| function.is_gpu()).collect();
+    match format {
+        Format::Json => {
+            let of =
+                |gpu: &&Function| {
+                    let mut value = function_json(gpu);
+                    value["group_mates"] = mates(gpu).into();
+                    value["mig_capable"] = gpu.is_mig_capable().into();
+                    value["mdev_types"] = gpu.mdev_types.clone().into();
+                    value["mdevs"] = gpu.mdevs.iter().map(|uuid| {
+                    json!({"uuid": uuid, "owner": owners.get(&DeviceSource::Mdev(uuid.clone()))})
+                }).collect();
+                    value["owner"] = json!(owner(&gpu.address));
+                    value
+                };
+            output::data(format_args!("{:#}\n", json!({"gpus": gpus.iter().map(of).collect::<Vec<_>>()})))?;
+        }
+        Format::Text if gpus.is_empty() => output::words("this host has no GPU\n"),
+        Format::Text => {
+            let mut rows =
+                vec![["address", "ids", "driver", "group", "mates", "divided", "owner"].map(str::to_owned)];
+            rows.extend(gpus.iter().map(|gpu| {
+                let divided = match (gpu.is_mig_capable(), gpu.mdev_types.is_empty()) {
+                    (true, true) => "MIG".to_owned(),
+                    (true, false) => format!("MIG, {} types", gpu.mdev_types.len()),
+                    (false, false) => format!("{} types", gpu.mdev_types.len()),
+                    (false, true) => String::new(),
+                };
+                [
+                    gpu.address.clone(),
+                    ids(gpu),
+                    gpu.driver.clone().unwrap_or_default(),
+                    group(gpu),
+                    mates(gpu).join(" "),
+                    divided,
+                    owner(&gpu.address).cloned().unwrap_or_default(),
+                ]
+            }));
+            output::data(plan::columns(&rows))?;
+        }
+    }
+    Ok(exit::OK)
+}
+
+/// Which running machine has each device.
+fn owners(settings: &Settings, cancel: &Cancel) -> Result<BTreeMap<DeviceSource, String>, Failure> {
+    let mut owners = BTreeMap::new();
+    for (plan, states) in topology::there(settings, cancel)? {
+        for (_, node) in plan.nodes() {
+            let runs =
+                states.get(&node.domain).is_some_and(|state| !matches!(state.as_str(), "off" | "absent"));
+            for device in node.devices.iter().filter(|_| runs) {
+                owners.insert(device.source.clone(), node.domain.clone());
+            }
+        }
+    }
+    Ok(owners)
+}
+
+fn ids(function: &Function) -> String {
+    format!("{:04x}:{:04x}", function.vendor, function.device)
+}
+
+fn group(function: &Function) -> String {
+    function.iommu_group.map(|group| group.to_string()).unwrap_or_default()
+}
+
+fn function_json(function: &Function) -> Value {
+    json!({
+        "address": function.address,
+        "class": format!("{:06x}", function.class),
+        "vendor_id": format!("{:04x}", function.vendor),
+        "device_id": format!("{:04x}", function.device),
+        "driver": function.driver,
+        "iommu_group": function.iommu_group,
+    })
+}
+
+fn generate(arguments: &Generate, kind: &str, settings: &Settings) -> Result<u8, Failure> {
+    let document = Document::load(&arguments.file, false, settings)?;
+    let plan = document.plan(settings)?;
+    let data = document.data(settings)?;
+    let cluster =
+        plan.clusters.iter().find(|cluster| cluster.key == arguments.cluster && cluster.kind == kind);
+    let Some(cluster) = cluster else {
+        let known: Vec<&str> = plan
+            .clusters
+            .iter()
+            .filter(|cluster| cluster.kind == kind)
+            .map(|cluster| cluster.key.as_str())
+            .collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let message = format!(
+            "there is no {kind} cluster `{}` in {}; there are: {known}",
+            arguments.cluster,
+            arguments.file.display()
+        );
+        return Err(Failure::new(exit::USAGE, message));
+    };
+    let site = settings.site(&plan.lab, &arguments.file, cli::Place::Private);
+    let reach = reach(arguments, cluster, &site.folder.path().join("ssh/id_ed25519"));
+    // A lab that has been started leaves nodes out that are off; before that, all are told.
+    let off = match site.plan()? {
+        None => Vec::new(),
+        Some(_) => off(&site, &plan)?,
+    };
+    for domain in cluster.nodes.iter().map(|node| &node.domain).filter(|domain| off.contains(domain)) {
+        output::words(format_args!("note: {domain} is off and left out\n"));
+    }
+    let hosts = if kind == "slurm" {
+        generated::slurm(cluster, &data, &off, &reach)
+    } else {
+        generated::kubernetes(cluster, &off, &reach)
+    };
+    write(arguments, &hosts)?;
+    if let (Some(output), "kubernetes") = (&arguments.output, kind) {
+        let folder = output.parent().unwrap_or(Path::new(""));
+        for (name, text) in generated::kubespray_variables(cluster, &data) {
+            output::to(Some(&folder.join(name)), &text)?;
+        }
+    }
+    Ok(exit::OK)
+}
+
+fn write(arguments: &Generate, hosts: &Hosts) -> Result<(), Failure> {
+    let text = match arguments.format {
+        InventoryFormat::Ini => hosts.ini(),
+        InventoryFormat::Yaml => hosts.yaml(),
+    };
+    output::to(arguments.output.as_deref(), &text)
+}
+
+fn off(site: &engine::Site, plan: &plan::Plan) -> Result<Vec<String>, Failure> {
+    let nodes = engine::status(site, plan, &Cancel::new())?;
+    let runs = nodes.iter().any(|node| node.state == "running");
+    let off = nodes.into_iter().filter(|node| runs && node.state != "running").map(|node| node.domain);
+    Ok(off.collect())
+}
+
+fn reach(arguments: &Generate, cluster: &ClusterPlan, key: &Path) -> Reach {
+    let is_ours = cluster.nodes.iter().all(|node| matches!(node.image, Image::Built(_)));
+    let user = if is_ours { "root" } else { "admin" };
+    let config = key.with_file_name("config");
+    Reach {
+        user: arguments.ssh_user.clone().unwrap_or_else(|| user.to_owned()),
+        key: arguments.ssh_key.as_deref().unwrap_or(key).display().to_string(),
+        arguments: if file::read(&config).is_ok() {
+            format!("-F {}", config.display())
+        } else {
+            String::new()
+        },
+    }
+}

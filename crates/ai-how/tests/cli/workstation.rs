@@ -1,0 +1,178 @@
+//! What users of version 1.0 type: `render`, `plan clusters`, `inventory`, `topology`, on a file of theirs.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::home::Home;
+
+/// The example in version 1.0: a SLURM cluster with a GPU beside a Kubernetes cluster.
+fn home() -> Home {
+    let home = Home::new();
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/workstation-1.0.yaml");
+    home.write("workstation.yaml", fs::read(example).unwrap());
+    home
+}
+
+#[test]
+fn a_template_is_rendered_and_nothing_else_of_it_changes() {
+    let home = Home::new();
+    home.write("t.yaml", "# the data\nz: ${DATA}/x  # where\na: \"${NONE:-${DATA}}\"\nn: 010\n");
+    let run = |arguments: &[&str]| {
+        let mut command = home.command([&["render"], arguments].concat());
+        crate::home::Ran::of(command.env("DATA", "/srv/data").output().unwrap())
+    };
+    let expected = "# the data\nz: /srv/data/x  # where\na: \"/srv/data\"\nn: 010\n";
+    assert_eq!(run(&["t.yaml"]).succeeds(), expected);
+    let ran = run(&["t.yaml", "--output", "new/folder/out.yaml", "--show-variables"]);
+    assert!(
+        ran.err.contains("DATA") && ran.err.contains("/srv/data") && ran.err.contains("NONE"),
+        "{ran:#?}"
+    );
+    assert_eq!(ran.succeeds(), "");
+    assert_eq!(fs::read_to_string(home.path("new/folder/out.yaml")).unwrap(), expected);
+    assert_eq!(
+        run(&["t.yaml", "--format", "json"]).json(),
+        json!({"z": "/srv/data/x", "a": "/srv/data", "n": 8})
+    );
+    // Counting needs no values.
+    let count = home.run(["render", "t.yaml", "--validate-only", "--format", "json"]).json();
+    assert_eq!((&count["total"], &count["unique"]), (&json!(3), &json!(2)));
+    home.run(["render", "t.yaml"]).fails(1, &["DATA", "t.yaml:2"]);
+    home.run(["render", "none.yaml"]).fails(2, &["none.yaml"]);
+    home.write("empty.yaml", "");
+    home.run(["render", "empty.yaml"]).fails(1, &["empty"]);
+}
+
+#[test]
+fn planned_machines_have_the_keys_and_values_of_version_1() {
+    let home = home();
+    let list = home.run(["plan", "clusters", "workstation.yaml", "--format", "json"]).json();
+    assert_eq!(list["metadata"]["name"], "workstation");
+    let hpc = &list["clusters"]["hpc"];
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(hpc), ["name", "type", "network", "base_image", "vms"]);
+    assert_eq!(hpc["network"], json!({"subnet": "192.168.100.0/24", "bridge": "virbr100"}));
+    let node = &hpc["vms"][1];
+    assert_eq!(
+        keys(node),
+        [
+            "name",
+            "type",
+            "cpu_cores",
+            "memory_gb",
+            "disk_gb",
+            "ip_address",
+            "base_image",
+            "gpu_assigned",
+            "pcie_passthrough"
+        ]
+    );
+    assert_eq!((&node["name"], &node["memory_gb"]), (&json!("hpc-cluster-compute-01"), &json!(16)));
+    assert_eq!(node["gpu_assigned"], "0000:01:00.0 (10de:2805)");
+    assert_eq!(node["pcie_passthrough"]["devices"][1]["device_id"], "22bd");
+    assert!(hpc["vms"][0]["base_image"].as_str().unwrap().ends_with("/images/hpc-controller.qcow2"));
+    let names: Vec<&str> = list["clusters"]["cloud"]["vms"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|vm| vm["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        ["cloud-cluster-control-plane", "cloud-cluster-cpu-worker-01", "cloud-cluster-gpu-worker-01"]
+    );
+    for format in ["text", "markdown"] {
+        let text =
+            home.run(["plan", "clusters", "workstation.yaml", "-f", format, "-o", "a/b.txt"]).succeeds();
+        assert_eq!(text, "");
+        let text = fs::read_to_string(home.path("a/b.txt")).unwrap();
+        assert!(text.contains("hpc-cluster-compute-01") && text.contains("0000:01:00.0"), "{text}");
+    }
+    let plan = home.run(["plan", "workstation.yaml", "--format", "json"]).json();
+    assert_eq!(plan["clusters"][0]["networks"][0]["name"], "hpc-cluster-network");
+    let shown = home.run(["plan", "show", "workstation.yaml"]).succeeds();
+    assert_eq!(shown, home.run(["plan", "workstation.yaml"]).succeeds());
+}
+
+#[test]
+fn ansible_reads_the_inventories() {
+    let home = home();
+    let hpc =
+        home.run(["inventory", "generate-hpc", "workstation.yaml", "hpc", "--ssh-key", "/k"]).succeeds();
+    for words in [
+        "[hpc_controllers]\nhpc-controller\n",
+        "[hpc_compute_nodes]\nhpc-compute02\n",
+        "[hpc_gpu_nodes]\nhpc-compute01\n",
+        "[hpc:children]\nhpc_controllers\nhpc_compute_nodes\nhpc_gpu_nodes\n",
+        "ansible_host=192.168.100.11",
+        "ansible_user=admin",
+        "slurm_node_name=compute-01",
+        "gpu_count=1",
+        r#"slurm_gres_conf=["NodeName=compute-01 Name=gpu Type=nvidia_2805 File=/dev/nvidia0"]"#,
+        "beegfs_enabled=true",
+    ] {
+        assert!(hpc.contains(words), "{words} is missing in\n{hpc}");
+    }
+    home.run(["inventory", "generate-k8s", "workstation.yaml", "cloud", "-o", "k/hosts.ini"]).succeeds();
+    let cloud = fs::read_to_string(home.path("k/hosts.ini")).unwrap();
+    for words in
+        ["[etcd]\ncontrol-plane\n", "[kube_node]\ncpu-worker-01\ngpu-worker-01\n", "ansible_become=true"]
+    {
+        assert!(cloud.contains(words), "{words} is missing in\n{cloud}");
+    }
+    for name in ["all/dns-fix.yml", "all/local-path-provisioner.yml", "k8s_cluster/network.yml"] {
+        assert!(home.path("k/group_vars").join(name).exists(), "{name}");
+    }
+    home.run(["inventory", "generate-hpc", "workstation.yaml", "cloud"])
+        .fails(2, &["cloud", "there are: hpc"]);
+    home.run(["inventory", "generate-k8s", "lab.yaml", "hpc"]).fails(2, &["there are: none"]);
+}
+
+#[test]
+fn devices_of_a_host_are_listed() {
+    let home = home();
+    for (name, text) in [
+        ("class", "0x030000\n"),
+        ("vendor", "0x10de\n"),
+        ("device", "0x2330\n"),
+        ("mdev_supported_types/nvidia-1/name", "x"),
+    ] {
+        home.write(format!("host/sys/bus/pci/devices/0000:01:00.0/{name}"), text);
+    }
+    let gpus = home.run(["inventory", "gpu", "--root", "host", "--format", "json"]).json();
+    let gpu = &gpus["gpus"][0];
+    assert_eq!((&gpu["address"], &gpu["mig_capable"]), (&json!("0000:01:00.0"), &json!(true)));
+    assert_eq!((&gpu["mdev_types"], &gpu["owner"]), (&json!(["nvidia-1"]), &Value::Null));
+    let text = home.run(["inventory", "pcie", "--root", "host"]).succeeds();
+    assert!(text.contains("0000:01:00.0  0300   10de:2330") && text.contains("1 devices"), "{text}");
+    assert_eq!(home.run(["inventory", "gpu", "--root", "empty"]).succeeds(), "");
+}
+
+#[test]
+fn a_file_that_wants_devices_is_checked_against_the_host() {
+    let home = home();
+    let ran = home.run(["validate", "workstation.yaml"]);
+    assert_eq!(ran.code, Some(1), "{ran:#?}");
+    assert!(ran.out.contains("0000:01:00.0  hpc-cluster-compute-01"), "{ran:#?}");
+    assert!(ran.err.contains("help:") && ran.err.contains("--skip-pcie-validation"), "{ran:#?}");
+    home.run(["validate", "workstation.yaml", "--skip-pcie-validation"]).succeeds();
+}
+
+#[test]
+fn a_topology_shows_what_wants_the_same_device() {
+    let home = home();
+    let file =
+        fs::read_to_string(home.path("workstation.yaml")).unwrap().replace("0000:07:00.0", "0000:01:00.0");
+    home.write("shared.yaml", file);
+    let text = home.run(["topology", "--config", "shared.yaml"]).succeeds();
+    assert!(text.contains("GPU 0000:01:00.0 (10de:2805)  SHARED with cloud-cluster-gpu-worker-01"), "{text}");
+    let json = home.run(["topology", "-c", "shared.yaml", "--format", "json"]).json();
+    assert_eq!(
+        json["labs"][0]["clusters"][1]["nodes"][2]["devices"][0]["shared_with"],
+        json!(["hpc-cluster-compute-01"])
+    );
+    let none = home.run(["topology"]);
+    assert!(none.err.contains("there are no labs"), "{none:#?}");
+    assert_eq!(none.succeeds(), "");
+}
