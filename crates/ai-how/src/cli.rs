@@ -105,6 +105,22 @@ pub enum Command {
     ///
     /// Example: ai-how ssh controller sinfo
     Ssh(Ssh),
+    /// Run a command on several nodes at once
+    ///
+    /// Example: ai-how exec --role compute -- uptime
+    Exec(Exec),
+    /// Show the end of a node's serial console, or of its journal
+    ///
+    /// Example: ai-how logs compute-01 --journal --unit slurmd --follow
+    Logs(Logs),
+    /// Copy files to and from nodes
+    ///
+    /// Example: ai-how cp job.sh controller:/root/
+    Cp(Copy),
+    /// Print an OpenSSH configuration that reaches the nodes, for ssh, rsync and editors
+    ///
+    /// Example: ai-how ssh-config >~/.ssh/lab.conf; ssh -F ~/.ssh/lab.conf controller
+    SshConfig(At),
     /// Attach to a node's serial console; Ctrl-] detaches
     Console(Console),
     /// The test framework: start, deploy, prove and take down
@@ -121,6 +137,38 @@ pub enum Command {
         /// How it is written.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
+    },
+    /// Print what lets a shell complete these commands
+    ///
+    /// Example: ai-how completion bash >~/.local/share/bash-completion/completions/ai-how
+    Completion {
+        /// Which shell.
+        shell: Shell,
+    },
+    /// Write the manual pages of all commands to a folder
+    ///
+    /// Example: ai-how man ~/.local/share/man/man1
+    Man {
+        /// The folder; made if there is none.
+        folder: PathBuf,
+    },
+    /// Connect standard input and output to a node; started by ssh
+    #[command(hide = true)]
+    LabProxy {
+        /// The lab's folder.
+        folder: PathBuf,
+        /// Its address.
+        address: std::net::IpAddr,
+        /// Its port.
+        port: u16,
+    },
+    /// The same from within the lab
+    #[command(hide = true)]
+    LabConnect {
+        /// Its address.
+        address: std::net::IpAddr,
+        /// Its port.
+        port: u16,
     },
     /// Let machines of a private lab go on; started by its keeper
     #[command(hide = true)]
@@ -511,9 +559,9 @@ pub enum Snapshot {
     },
 }
 
-/// Arguments of `ssh`.
-#[derive(Debug, Args)]
-pub struct Ssh {
+/// Which lab a command is about, where nodes come first.
+#[derive(Debug, Clone, Args)]
+pub struct At {
     /// The config file.
     #[arg(long, default_value = DEFAULT_FILE)]
     pub file: PathBuf,
@@ -523,6 +571,21 @@ pub struct Ssh {
     /// A fork of the lab, instead of the lab itself.
     #[arg(long, value_name = "NAME")]
     pub fork: Option<String>,
+}
+
+impl At {
+    /// The same, as commands have it that name the file first.
+    pub fn lab(&self) -> Lab {
+        Lab { file: self.file.clone(), place: self.place, fork: self.fork.clone() }
+    }
+}
+
+/// Arguments of `ssh`.
+#[derive(Debug, Args)]
+pub struct Ssh {
+    /// Which lab.
+    #[command(flatten)]
+    pub at: At,
     /// The node.
     pub node: String,
     /// What to run there; a shell when nothing is named.
@@ -533,17 +596,85 @@ pub struct Ssh {
 /// Arguments of `console`.
 #[derive(Debug, Args)]
 pub struct Console {
-    /// The config file.
-    #[arg(long, default_value = DEFAULT_FILE)]
-    pub file: PathBuf,
-    /// Whose libvirt runs the machines.
-    #[arg(long = "lab", value_enum, default_value_t, value_name = "PLACE")]
-    pub place: Place,
-    /// A fork of the lab, instead of the lab itself.
-    #[arg(long, value_name = "NAME")]
-    pub fork: Option<String>,
+    /// Which lab.
+    #[command(flatten)]
+    pub at: At,
     /// The node.
     pub node: String,
+}
+
+/// Arguments of `exec`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").args(["all", "role", "node"]).required(true).multiple(true))]
+pub struct Exec {
+    /// Which lab.
+    #[command(flatten)]
+    pub at: At,
+    /// On every node that runs.
+    #[arg(long, conflicts_with_all = ["role", "node"])]
+    pub all: bool,
+    /// On every node of this role that runs: `controller`, `compute`, `control-plane` or `worker`.
+    #[arg(long, value_name = "ROLE")]
+    pub role: Vec<String>,
+    /// On this node.
+    #[arg(long, value_name = "NODE")]
+    pub node: Vec<String>,
+    /// Seconds that it may take on a node.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub timeout: u64,
+    /// How the answers are written.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// What to run. The words are joined and read by each node's shell.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<String>,
+}
+
+/// Arguments of `logs`.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// Which lab.
+    #[command(flatten)]
+    pub at: At,
+    /// The node.
+    pub node: String,
+    /// Its journal instead of its serial console. The node must run.
+    #[arg(short, long)]
+    pub journal: bool,
+    /// Only this unit's part of the journal.
+    #[arg(short, long, value_name = "UNIT", requires = "journal")]
+    pub unit: Option<String>,
+    /// How many of the last lines.
+    #[arg(short = 'n', long, value_name = "LINES", default_value_t = 100)]
+    pub lines: usize,
+    /// Go on with what comes, until Ctrl-C.
+    #[arg(short, long)]
+    pub follow: bool,
+}
+
+/// Arguments of `cp`.
+#[derive(Debug, Args)]
+pub struct Copy {
+    /// Which lab.
+    #[command(flatten)]
+    pub at: At,
+    /// Copy folders with all that is in them.
+    #[arg(short, long)]
+    pub recursive: bool,
+    /// What to copy, and last where to: paths on this host, and `NODE:PATH` on nodes.
+    #[arg(required = true, num_args = 2.., value_name = "PATH")]
+    pub paths: Vec<String>,
+}
+
+/// A shell whose completion can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// GNU Bash.
+    Bash,
+    /// Z shell.
+    Zsh,
+    /// fish.
+    Fish,
 }
 
 /// Arguments of `test`.

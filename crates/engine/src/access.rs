@@ -64,10 +64,20 @@ pub(crate) fn write(folder: &Folder, plan: &Plan, control: Option<&str>) -> Resu
         }
     }
     file::write(&known_hosts(folder), hosts.as_bytes())?;
-    let access = SshAccess {
+    let access = access(folder, control.map(str::to_owned), None);
+    Ok(file::write(&config_file(folder), render::ssh_config(plan, &access).as_bytes())?)
+}
+
+fn access(folder: &Folder, control: Option<String>, proxy: Option<String>) -> SshAccess {
+    SshAccess {
         identity: key(folder).display().to_string(),
         known_hosts: known_hosts(folder).display().to_string(),
-        control: control.map(str::to_owned),
-    };
-    Ok(file::write(&config_file(folder), render::ssh_config(plan, &access).as_bytes())?)
+        control,
+        proxy,
+    }
+}
+
+/// The configuration for who connects from outside of the lab, through the command `proxy`, or without.
+pub fn outer_ssh_config(folder: &Folder, plan: &Plan, proxy: Option<String>) -> String {
+    render::ssh_config(plan, &access(folder, None, proxy))
 }

@@ -31,6 +31,7 @@ mod stop;
 mod templates;
 mod together;
 
+pub use access::outer_ssh_config;
 pub use error::Error;
 pub use forecast::{Forecast, forecast};
 pub use freeze::set_clock;

@@ -84,12 +84,25 @@ impl Ssh {
         Ok(command.interactive()?)
     }
 
+    /// Copies files between this host and nodes, as `scp` does, and returns its exit status.
+    ///
+    /// # Errors
+    /// OpenSSH is missing.
+    pub fn copy(&self, paths: &[String], recursive: bool) -> Result<i32, Error> {
+        let options: &[&str] = if recursive { &["-r"] } else { &[] };
+        Ok(self.program("scp").args(options).arg("--").args(paths).interactive()?)
+    }
+
     fn command<const N: usize>(&self, options: [&str; N]) -> Command {
+        self.program("ssh").args(options)
+    }
+
+    /// One of OpenSSH's programs with the lab's configuration.
+    fn program(&self, name: &str) -> Command {
         let mut words = self.enter.clone();
-        words.push("ssh".into());
+        words.push(name.into());
         words.push("-F".into());
         words.push(self.config.clone().into());
-        words.extend(options.into_iter().map(OsString::from));
         Command::new_from(words)
     }
 }

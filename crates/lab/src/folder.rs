@@ -60,6 +60,11 @@ impl Folder {
         folders
     }
 
+    /// The one at this path.
+    pub fn at(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
     /// Makes it, with the folders in it. Private to the user: there are keys and consoles in it.
     ///
     /// # Errors

@@ -13,11 +13,15 @@ pub struct SshAccess {
     pub known_hosts: String,
     /// Where shared connections have their sockets; short. `None` shares none.
     pub control: Option<String>,
+    /// The command that connects to a node from outside of the lab, as the configuration has it. With it the file says
+    /// nothing of hosts that are not the lab's, so it can be included in a user's own.
+    pub proxy: Option<String>,
 }
 
 /// The whole file.
 pub fn ssh_config(plan: &Plan, access: &SshAccess) -> String {
     let mut out = String::from("# Made by ai-how for this lab; it is written anew at every start.\n");
+    let mut all: Vec<String> = Vec::new();
     for (_, node) in plan.nodes() {
         let mut names = vec![&node.label];
         for name in [&node.domain, &node.name] {
@@ -26,6 +30,7 @@ pub fn ssh_config(plan: &Plan, access: &SshAccess) -> String {
             }
         }
         let names: Vec<String> = names.into_iter().map(|name| quote(name)).collect();
+        all.extend(names.iter().cloned());
         // Writing to a string cannot fail, so the result is not looked at.
         let _ = write!(
             out,
@@ -38,7 +43,7 @@ pub fn ssh_config(plan: &Plan, access: &SshAccess) -> String {
     let _ = write!(
         out,
         "
-Host *
+Host {hosts}
   User root
   IdentityFile {identity}
   IdentitiesOnly yes
@@ -53,11 +58,15 @@ Host *
   ServerAliveCountMax 6
   LogLevel ERROR
 ",
+        hosts = if access.proxy.is_some() { all.join(" ") } else { "*".to_owned() },
         identity = quote(&access.identity),
         known_hosts = quote(&access.known_hosts),
     );
     if let Some(control) = &access.control {
         let _ = write!(out, "  ControlMaster auto\n  ControlPath {control}/ssh-%C\n  ControlPersist 15m\n");
+    }
+    if let Some(proxy) = &access.proxy {
+        let _ = writeln!(out, "  ProxyCommand {proxy}");
     }
     out
 }
@@ -130,7 +139,23 @@ pub(crate) mod tests {
             identity: "/state/labs/a lab/ssh/id_ed25519".into(),
             known_hosts: "/state/labs/a lab/ssh/known_hosts".into(),
             control: Some("/run/ssh".into()),
+            proxy: None,
         };
         insta::assert_snapshot!(ssh_config(&two_nodes(), &access));
+    }
+
+    #[test]
+    fn a_file_for_outside_says_nothing_of_other_hosts() {
+        let access = SshAccess {
+            identity: "/k".into(),
+            known_hosts: "/h".into(),
+            control: None,
+            proxy: Some("ai-how lab-proxy /lab %h %p".into()),
+        };
+        let text = ssh_config(&two_nodes(), &access);
+        assert!(
+            !text.contains("Host *") && text.contains("  ProxyCommand ai-how lab-proxy /lab %h %p\n"),
+            "{text}"
+        );
     }
 }

@@ -91,3 +91,20 @@ fn what_makes_no_sense_is_a_usage_error_on_stderr() {
     let output = home.command(["clutser"]).output().unwrap();
     assert!(Ran::of(output).err.contains("cluster"));
 }
+
+#[test]
+fn shells_complete_every_command_and_each_has_its_manual_page() {
+    let home = Home::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = home.run(["completion", shell]).succeeds();
+        for word in ["snapshot", "generate-k8s", "skip-pcie-validation"] {
+            assert!(script.contains(word), "{word} is missing for {shell}");
+        }
+    }
+    home.run(["man", "pages/man1"]).succeeds();
+    let pages = home.names("pages/man1");
+    for page in ["ai-how.1", "ai-how-cluster-snapshot-revert.1", "ai-how-exec.1"] {
+        assert!(pages.iter().any(|name| name == page), "{page} is missing in {pages:?}");
+    }
+    assert!(!pages.iter().any(|name| name.contains("lab-keeper")), "{pages:?}");
+}

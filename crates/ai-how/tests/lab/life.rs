@@ -47,6 +47,7 @@ fn a_cluster_lives_over_a_stop_and_leaves_nothing() {
     assert_eq!(bench.events().matches("\"check-finished\"").count(), 1);
 
     console_answers(&bench);
+    every_node_is_at_hand(&bench);
 
     bench.ok(&["cluster", "stop", "bench.yaml"]);
     bench.ok(&file);
@@ -55,6 +56,44 @@ fn a_cluster_lives_over_a_stop_and_leaves_nothing() {
     bench.ok(&["cluster", "destroy", "bench.yaml"]);
     bench.assert_clean("a destroy");
     bench.ok(&["cluster", "destroy", "bench.yaml"]);
+}
+
+/// Commands on several nodes, files to and from them, their logs, and programs that only know OpenSSH.
+fn every_node_is_at_hand(bench: &Bench) {
+    let exec = |arguments: &[&str]| bench.run(&[&["exec", "--file", "bench.yaml"], arguments].concat());
+    let said = |output: &std::process::Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    let all = exec(&["--all", "--", "hostname; exit 0"]);
+    assert_eq!(said(&all), "controller: controller\ncompute-01: compute-01\n");
+    let failed = exec(&["--role", "compute", "--format", "json", "--", "echo out; exit 3"]);
+    assert_eq!(failed.status.code(), Some(1));
+    let answer: serde_json::Value = serde_json::from_str(&said(&failed)).unwrap();
+    let expected = serde_json::json!([{"node": "compute-01", "code": 3, "stdout": "out\n", "stderr": ""}]);
+    assert_eq!(answer["nodes"], expected);
+    let late = exec(&["--node", "controller", "--timeout", "1", "--", "sleep 20"]);
+    assert!(words(&late).contains("did not finish within 1 s"), "{}", words(&late));
+
+    let (file, back) = (bench.path("file").display().to_string(), bench.path("back").display().to_string());
+    std::fs::write(&file, "carried\n").unwrap();
+    bench.ok(&["cp", "--file", "bench.yaml", &file, "controller:/root/file"]);
+    bench.ok(&["cp", "--file", "bench.yaml", "hpc-controller:/root/file", &back]);
+    assert_eq!(std::fs::read_to_string(&back).unwrap(), "carried\n");
+
+    let journal =
+        ["logs", "--file", "bench.yaml", "controller", "--journal", "--unit", "slurmctld", "-n", "1"];
+    assert_eq!(bench.ok(&journal).lines().count(), 1);
+
+    // OpenSSH by itself, from outside of the lab, with more than one buffer of data.
+    let config = bench.path("ssh.conf");
+    std::fs::write(&config, bench.ok(&["ssh-config", "--file", "bench.yaml"])).unwrap();
+    let ssh = std::process::Command::new("ssh")
+        .arg("-F")
+        .arg(&config)
+        .args(["compute-01", "hostname; head -c 1000000 /dev/zero | wc -c; head -c 1000000 /dev/zero"])
+        .output()
+        .unwrap();
+    let (head, rest) = ssh.stdout.split_at(b"compute-01\n1000000\n".len());
+    assert_eq!(String::from_utf8_lossy(head), "compute-01\n1000000\n", "{}", words(&ssh));
+    assert_eq!(rest.len(), 1_000_000);
 }
 
 /// Typing on the console gets a shell, without a password.
