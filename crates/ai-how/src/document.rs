@@ -113,6 +113,7 @@ pub(crate) fn context(path: &Path, settings: &Settings) -> Context {
         environment,
         process_id: std::process::id(),
         host: Some(HostFacts {
+            cpus: host::cpus() as u64,
             memory_mib: host::memory_mib(),
             free_disk_gib: host::free_disk_mib(&settings.state).unwrap_or(u64::MAX) / 1024,
             subnets: foreign_subnets(settings),

@@ -66,6 +66,8 @@ pub struct Context {
 /// What a lab is to run on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostFacts {
+    /// Processors.
+    pub cpus: u64,
     /// Memory, MiB.
     pub memory_mib: u64,
     /// Free disk space where images live, GiB.

@@ -21,6 +21,7 @@ fn context() -> Context {
         environment: BTreeMap::from(environment.map(|(name, value)| (name.to_owned(), value.to_owned()))),
         process_id: 1,
         host: Some(HostFacts {
+            cpus: 64,
             memory_mib: 128 * 1024,
             free_disk_gib: 2000,
             subnets: vec![("docker0".to_owned(), "172.17.0.0/16".parse().unwrap_or_default())],

@@ -162,7 +162,7 @@ fn a_document_without_a_proper_version_is_still_looked_at() {
 
 #[test]
 fn the_host_only_ever_warns() {
-    let host = HostFacts { memory_mib: 1000, free_disk_gib: 10, subnets: Vec::new() };
+    let host = HostFacts { cpus: 2, memory_mib: 1000, free_disk_gib: 10, subnets: Vec::new() };
     let context = Context { host: Some(host), strict: true, ..Context::default() };
     let loaded = load(&Source { name: "lab.yaml", bytes: small("", "").as_bytes() }, &context);
     let found: Vec<_> = loaded.diagnostics.iter().map(|found| found.code).collect();

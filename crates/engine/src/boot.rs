@@ -9,7 +9,9 @@ use render::Start;
 use system::{clock::Stopwatch, file, process::Command, watch::FolderWatch};
 
 use crate::{
-    Error, Place, memory,
+    Error, Place,
+    devices::refuse_taken,
+    memory,
     start::{Placed, Starting},
 };
 use guest::ready;
@@ -37,6 +39,7 @@ impl Starting<'_> {
         let ready = folder.join(&node.ready);
         file::remove_file(&ready)?;
         let lock = memory::reserve(&session.site, &node.label, [node.memory_mib])?;
+        refuse_taken(node)?;
         let watch = Stopwatch::start();
         session.hypervisor.create_domain(&node.domain, &xml).map_err(|error| self.explain(error))?;
         drop(lock);

@@ -132,6 +132,16 @@ pub enum Error {
     /// Only machines of a private lab are ours to look into.
     #[error("machines of the host's libvirt cannot be frozen: only a private lab has snapshots and forks")]
     NotPrivate,
+    /// A device is another running machine's.
+    #[error("{node} wants the device {device}, which {owner} has; power that off first")]
+    DeviceTaken {
+        /// The node.
+        node: String,
+        /// The device.
+        device: String,
+        /// Libvirt's name for the machine that has it.
+        owner: String,
+    },
     /// A node has what cannot be frozen with it.
     #[error("{node} cannot be frozen, because {why}; a lab with such nodes has no snapshots and forks")]
     Uncopyable {

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use config::hardware::Hardware;
+use config::hardware::{Device, DeviceKind, DeviceSource, Hardware};
 use config::model::{
     Arch, Cluster, ClusterKind, Image as ImageName, Interface, Lab, Network, Node, Partition, Role, Slurm,
 };
@@ -128,6 +128,34 @@ impl Bench {
         observed.domains.iter().filter(|domain| ours(&domain.mark)).count()
             + observed.networks.iter().filter(|network| ours(&network.mark)).count()
     }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a process that is not of this lab")]
+fn a_device_of_a_running_machine_is_given_to_no_other() {
+    use std::os::unix::process::CommandExt;
+
+    let (bench, mut plan) = (Bench::new(), plan());
+    // An address that no host has.
+    let address = "fade:01:00.0";
+    let mut stranger = std::process::Command::new("sh")
+        .arg0("qemu-system-x86_64")
+        .args(["-c", "read -r line", "-name", "guest=other-gpu-worker-01,debug-threads=on", "-device"])
+        .arg(format!(r#"{{"driver":"vfio-pci","host":"{address}","id":"hostdev0"}}"#))
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    plan.clusters[0].nodes[1].devices = vec![Device {
+        source: DeviceSource::Pci(address.into()),
+        kind: DeviceKind::Gpu,
+        vendor_id: None,
+        device_id: None,
+    }];
+    let error = bench.start(&plan).unwrap_err().to_string();
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+    assert!(error.contains(address) && error.contains("other-gpu-worker-01"), "{error}");
+    assert!(bench.fake.observe().unwrap().domain(&plan.clusters[0].nodes[1].domain).is_none());
 }
 
 #[test]

@@ -13,6 +13,7 @@
 mod access;
 mod boot;
 mod copies;
+mod devices;
 mod error;
 #[cfg(test)]
 mod fault_tests;
@@ -32,6 +33,7 @@ mod templates;
 mod together;
 
 pub use access::outer_ssh_config;
+pub use devices::device_owner;
 pub use error::Error;
 pub use forecast::{Forecast, forecast};
 pub use freeze::set_clock;

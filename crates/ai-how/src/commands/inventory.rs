@@ -1,6 +1,6 @@
 //! `ai-how inventory`: devices of the host, and hosts for Ansible.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use config::{hardware::DeviceSource, model::Image};
 use deploy::generated::{self, Inventory as Hosts, Reach};
@@ -13,7 +13,6 @@ use system::{
     pci::{Function, Host},
 };
 
-use super::topology;
 use crate::{
     cli::{self, Format, Generate, Inventory, InventoryFormat},
     document::Document,
@@ -26,9 +25,9 @@ use crate::{
 pub(crate) fn run(command: &Inventory, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
     match command {
         Inventory::Pcie { format, root } => pcie(&Host::at(root), *format),
-        Inventory::Gpu { format, root } => gpu(&Host::at(root), *format, settings, cancel),
-        Inventory::GenerateHpc(arguments) => generate(arguments, "slurm", settings),
-        Inventory::GenerateK8s(arguments) => generate(arguments, "kubernetes", settings),
+        Inventory::Gpu { format, root } => gpu(&Host::at(root), *format),
+        Inventory::GenerateHpc(arguments) => generate(arguments, "slurm", settings, cancel),
+        Inventory::GenerateK8s(arguments) => generate(arguments, "kubernetes", settings, cancel),
     }
 }
 
@@ -78,10 +77,9 @@ fn pcie(host: &Host, format: Format) -> Result<u8, Failure> {
     Ok(exit::OK)
 }
 
-fn gpu(host: &Host, format: Format, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
+fn gpu(host: &Host, format: Format) -> Result<u8, Failure> {
     let functions = host.functions();
-    let owners = owners(settings, cancel)?;
-    let owner = |address: &str| owners.get(&DeviceSource::Pci(address.to_owned()));
+    let owner = |address: &str| engine::device_owner(&DeviceSource::Pci(address.to_owned()));
     let mates = |gpu: &Function| -> Vec<String> {
         let with = functions.iter().filter(|mate| mate.iommu_group.is_some());
         let with = with.filter(|mate| mate.iommu_group == gpu.iommu_group && mate.address != gpu.address);
@@ -90,18 +88,17 @@ fn gpu(host: &Host, format: Format, settings: &Settings, cancel: &Cancel) -> Res
     let gpus: Vec<&Function> = functions.iter().filter(|function| function.is_gpu()).collect();
     match format {
         Format::Json => {
-            let of =
-                |gpu: &&Function| {
-                    let mut value = function_json(gpu);
-                    value["group_mates"] = mates(gpu).into();
-                    value["mig_capable"] = gpu.is_mig_capable().into();
-                    value["mdev_types"] = gpu.mdev_types.clone().into();
-                    value["mdevs"] = gpu.mdevs.iter().map(|uuid| {
-                    json!({"uuid": uuid, "owner": owners.get(&DeviceSource::Mdev(uuid.clone()))})
+            let of = |gpu: &&Function| {
+                let mut value = function_json(gpu);
+                value["group_mates"] = mates(gpu).into();
+                value["mig_capable"] = gpu.is_mig_capable().into();
+                value["mdev_types"] = gpu.mdev_types.clone().into();
+                value["mdevs"] = gpu.mdevs.iter().map(|uuid| {
+                    json!({"uuid": uuid, "owner": engine::device_owner(&DeviceSource::Mdev(uuid.clone()))})
                 }).collect();
-                    value["owner"] = json!(owner(&gpu.address));
-                    value
-                };
+                value["owner"] = json!(owner(&gpu.address));
+                value
+            };
             output::data(format_args!("{:#}\n", json!({"gpus": gpus.iter().map(of).collect::<Vec<_>>()})))?;
         }
         Format::Text if gpus.is_empty() => output::words("this host has no GPU\n"),
@@ -122,28 +119,13 @@ fn gpu(host: &Host, format: Format, settings: &Settings, cancel: &Cancel) -> Res
                     group(gpu),
                     mates(gpu).join(" "),
                     divided,
-                    owner(&gpu.address).cloned().unwrap_or_default(),
+                    owner(&gpu.address).unwrap_or_default(),
                 ]
             }));
             output::data(plan::columns(&rows))?;
         }
     }
     Ok(exit::OK)
-}
-
-/// Which running machine has each device.
-fn owners(settings: &Settings, cancel: &Cancel) -> Result<BTreeMap<DeviceSource, String>, Failure> {
-    let mut owners = BTreeMap::new();
-    for (plan, states) in topology::there(settings, cancel)? {
-        for (_, node) in plan.nodes() {
-            let runs =
-                states.get(&node.domain).is_some_and(|state| !matches!(state.as_str(), "off" | "absent"));
-            for device in node.devices.iter().filter(|_| runs) {
-                owners.insert(device.source.clone(), node.domain.clone());
-            }
-        }
-    }
-    Ok(owners)
 }
 
 fn ids(function: &Function) -> String {
@@ -165,7 +147,7 @@ fn function_json(function: &Function) -> Value {
     })
 }
 
-fn generate(arguments: &Generate, kind: &str, settings: &Settings) -> Result<u8, Failure> {
+fn generate(arguments: &Generate, kind: &str, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
     let document = Document::load(&arguments.file, false, settings)?;
     let plan = document.plan(settings)?;
     let data = document.data(settings)?;
@@ -191,7 +173,7 @@ fn generate(arguments: &Generate, kind: &str, settings: &Settings) -> Result<u8,
     // A lab that has been started leaves nodes out that are off; before that, all are told.
     let off = match site.plan()? {
         None => Vec::new(),
-        Some(_) => off(&site, &plan)?,
+        Some(_) => off(&site, &plan, cancel)?,
     };
     for domain in cluster.nodes.iter().map(|node| &node.domain).filter(|domain| off.contains(domain)) {
         output::words(format_args!("note: {domain} is off and left out\n"));
@@ -219,8 +201,8 @@ fn write(arguments: &Generate, hosts: &Hosts) -> Result<(), Failure> {
     output::to(arguments.output.as_deref(), &text)
 }
 
-fn off(site: &engine::Site, plan: &plan::Plan) -> Result<Vec<String>, Failure> {
-    let nodes = engine::status(site, plan, &Cancel::new())?;
+fn off(site: &engine::Site, plan: &plan::Plan, cancel: &Cancel) -> Result<Vec<String>, Failure> {
+    let nodes = engine::status(site, plan, cancel)?;
     let runs = nodes.iter().any(|node| node.state == "running");
     let off = nodes.into_iter().filter(|node| runs && node.state != "running").map(|node| node.domain);
     Ok(off.collect())

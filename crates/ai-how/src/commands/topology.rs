@@ -39,7 +39,7 @@ pub(crate) fn run(
 type States = BTreeMap<String, String>;
 
 /// The labs of this user, and what their machines do.
-pub(super) fn there(settings: &Settings, cancel: &Cancel) -> Result<Vec<(Plan, States)>, Failure> {
+fn there(settings: &Settings, cancel: &Cancel) -> Result<Vec<(Plan, States)>, Failure> {
     let mut labs = Vec::new();
     for folder in Folder::all(&settings.state) {
         let site = Site { place: Place::Private, folder, cache: settings.cache.clone() };

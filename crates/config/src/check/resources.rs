@@ -7,12 +7,34 @@ use crate::yaml::Located;
 
 pub(super) fn check(draft: &Draft, host: &HostFacts, findings: &mut Findings) {
     let nodes: Vec<_> = draft.clusters.iter().flat_map(|cluster| &cluster.nodes).collect();
+    if let Some(found) = cpus(&nodes, host.cpus) {
+        findings.push(found);
+    }
     if let Some(found) = memory(&nodes, host.memory_mib) {
         findings.push(found);
     }
     if let Some(found) = disk(&nodes, host.free_disk_gib) {
         findings.push(found);
     }
+}
+
+/// Pinned processors are the host's first ones, in the order of the nodes.
+fn cpus(nodes: &[&Node], available: u64) -> Option<Diagnostic> {
+    let mut needed = 0_u64;
+    for node in nodes.iter().filter(|node| node.hardware.own.pinned) {
+        needed = needed.saturating_add(node.cpus);
+        if needed > available {
+            let message = format!(
+                "`{}` and the pinned nodes before it need {needed} processors, the host has {available}",
+                node.domain
+            );
+            let found = Diagnostic::warning(Code::HostCpus, node.name.span, message);
+            let found =
+                found.cause("each virtual CPU of a pinned node has a processor of the host for itself");
+            return Some(found.help("pin fewer or smaller nodes, or use a larger host"));
+        }
+    }
+    None
 }
 
 fn memory(nodes: &[&Node], available: u64) -> Option<Diagnostic> {

@@ -100,6 +100,7 @@ codes! {
     RepeatedMount "repeated-mount" "Two directories of a node have the same tag or the same place",
     NoDevices "no-devices" "Devices are to be given to a node, and none is named",
     DuplicateGpu "duplicate-gpu" "Two nodes are given the same GPU",
+    HostCpus "host-cpus" "Nodes are to have more processors for themselves than the host has",
     HostMemory "host-memory" "The nodes need more memory than the host has",
     HostDisk "host-disk" "The nodes may need more disk space than the host has free",
 }
@@ -108,7 +109,7 @@ impl Code {
     /// Whether it depends on the host rather than on the document: such findings stay warnings under `strict`.
     #[must_use]
     pub fn is_about_host(self) -> bool {
-        matches!(self, Self::HostMemory | Self::HostDisk)
+        matches!(self, Self::HostCpus | Self::HostMemory | Self::HostDisk)
     }
 }
 
