@@ -115,7 +115,7 @@ pub enum Command {
     Logs(Logs),
     /// Copy files to and from nodes
     ///
-    /// Example: ai-how cp job.sh controller:/root/
+    /// Example: ai-how cp job.sh controller:/tmp/
     Cp(Copy),
     /// Print an OpenSSH configuration that reaches the nodes, for ssh, rsync and editors
     ///
