@@ -76,9 +76,11 @@ pub struct Store {
 }
 
 impl Store {
-    /// The store below a cache folder. Nothing is made until an image is.
+    /// The store below a cache folder. Nothing is made until an image is. Templates and disks keep the paths of images, so
+    /// they are those that stay when a link to them goes.
     pub fn new(cache: &Path) -> Self {
-        Self { folder: cache.join("images") }
+        let folder = cache.join("images");
+        Self { folder: fs::canonicalize(&folder).unwrap_or(folder) }
     }
 
     /// Where the images are.
@@ -152,5 +154,23 @@ impl Store {
     fn open(folder: &Path) -> Option<Image> {
         let text = file::read(&folder.join("image.json")).ok()?;
         Some(Image { folder: folder.to_owned(), manifest: serde_json::from_str(&text).ok()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_behind_a_link_have_the_paths_that_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, other) = (folder.path().join("real"), folder.path().join("other"));
+        // Without any images the path is taken as it is.
+        assert_eq!(Store::new(&real).folder(), real.join("images"));
+        fs::create_dir_all(real.join("images")).unwrap();
+        fs::create_dir(&other).unwrap();
+        std::os::unix::fs::symlink(real.join("images"), other.join("images")).unwrap();
+        let real = fs::canonicalize(real).unwrap();
+        assert_eq!(Store::new(&other).folder(), real.join("images"));
     }
 }
