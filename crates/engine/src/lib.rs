@@ -45,3 +45,4 @@ pub use start::{Start, Started, Templates, images};
 pub use status::{NodeStatus, status};
 pub use stop::leaks;
 pub use templates::{image_fact, image_fact_start};
+pub use together::together;

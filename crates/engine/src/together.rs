@@ -5,7 +5,7 @@ use std::thread;
 use crate::Error;
 
 /// Does the same with all items at once, each in a thread of its own, and tells how each went, in their order.
-pub(crate) fn together<T: Send, R: Send>(
+pub fn together<T: Send, R: Send>(
     items: impl IntoIterator<Item = T>,
     work: impl Fn(T) -> R + Sync,
 ) -> Vec<R> {

@@ -1,8 +1,8 @@
 //! `ai-how ssh`, `exec`, `cp` and `console`.
 
-use std::{path::Path, thread, time::Duration};
+use std::{path::Path, time::Duration};
 
-use engine::Site;
+use engine::{Session, Site};
 use guest::console::{Console, End};
 use plan::{Plan, model::NodePlan};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use system::{
 };
 
 use crate::{
-    cli::{self, Exec, Format, Lab, Ssh},
+    cli::{self, At, Exec, Format, Lab, Ssh},
     document, exit,
     failure::Failure,
     output,
@@ -43,6 +43,14 @@ pub(crate) fn console(arguments: &cli::Console, settings: &Settings) -> Result<u
     Ok(exit::OK)
 }
 
+/// A lab that runs, with the plan of what runs.
+fn open(at: &At, settings: &Settings, cancel: &Cancel) -> Result<(Plan, Session), Failure> {
+    let (plan, site) = document::site(&at.lab(), settings)?;
+    let plan = site.plan()?.unwrap_or(plan);
+    let session = site.find(cancel)?.ok_or_else(|| engine::Error::NotRunning { lab: site.folder.id() })?;
+    Ok((plan, session))
+}
+
 /// What a command left behind on a node.
 struct Answer {
     node: String,
@@ -52,10 +60,7 @@ struct Answer {
 
 /// Ends with status 0 when the command did so on every node, and with 1 otherwise.
 pub(crate) fn exec(arguments: &Exec, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
-    let (plan, site) = document::site(&arguments.at.lab(), settings)?;
-    let plan = site.plan()?.unwrap_or(plan);
-    let absent = || engine::Error::NotRunning { lab: site.folder.id() };
-    let session = site.find(cancel)?.ok_or_else(absent)?;
+    let (plan, session) = open(&arguments.at, settings, cancel)?;
     let running = session.running(&plan)?;
     let nodes = chosen(arguments, &plan, &running)?;
     let (ssh, script) = (session.ssh(), arguments.command.join(" "));
@@ -69,14 +74,7 @@ pub(crate) fn exec(arguments: &Exec, settings: &Settings, cancel: &Cancel) -> Re
         });
         Answer { node: node.clone(), ran }
     };
-    let answers: Vec<Answer> = thread::scope(|scope| {
-        let threads: Vec<_> = nodes.iter().map(|node| scope.spawn(move || run(node))).collect();
-        let answers = threads.into_iter().map(|thread| match thread.join() {
-            Ok(answer) => answer,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        answers.collect()
-    });
+    let answers = engine::together(&nodes, run);
     if cancel.requested() {
         return Err(engine::Error::Interrupted.into());
     }
@@ -148,9 +146,7 @@ impl Answer {
 
 /// Copies with OpenSSH's own `scp`, and ends with its status.
 pub(crate) fn cp(arguments: &cli::Copy, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
-    let (plan, site) = document::site(&arguments.at.lab(), settings)?;
-    let plan = site.plan()?.unwrap_or(plan);
-    let session = site.find(cancel)?.ok_or_else(|| engine::Error::NotRunning { lab: site.folder.id() })?;
+    let (plan, session) = open(&arguments.at, settings, cancel)?;
     let mut paths = Vec::new();
     for path in &arguments.paths {
         // As scp itself has it: a colon before the first slash.
@@ -162,7 +158,7 @@ pub(crate) fn cp(arguments: &cli::Copy, settings: &Settings, cancel: &Cancel) ->
             None => path.clone(),
         });
     }
-    if paths.iter().zip(&arguments.paths).all(|(_, given)| !given.contains(':')) {
+    if arguments.paths.iter().all(|path| !path.contains(':')) {
         return Err(Failure::new(exit::USAGE, "none of these paths is on a node: write `NODE:PATH`"));
     }
     let code = session.ssh().copy(&paths, arguments.recursive)?;
