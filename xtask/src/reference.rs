@@ -6,7 +6,8 @@ use clap::{Arg, Command, CommandFactory};
 
 // The file itself rather than the crate: the crate is the whole program, and every first `make e2e` would build it
 // once more for the sake of this page.
-#[path = "../../crates/ai-how/src/cli.rs"]
+#[expect(unused_imports, reason = "the program names the types that are re-exported, and this does not")]
+#[path = "../../crates/ai-how/src/cli/mod.rs"]
 #[expect(dead_code, unreachable_pub, reason = "it is the program's; here it is only described")]
 mod cli;
 
@@ -15,7 +16,7 @@ pub(crate) fn page() -> String {
     let mut root = cli::Cli::command().disable_help_subcommand(true);
     root.build();
     let mut page = String::from(
-        "# The command line\n\n<!-- Written by `cargo xtask gen` from crates/ai-how/src/cli.rs; change that. -->\n\n\
+        "# The command line\n\n<!-- Written by `cargo xtask gen` from crates/ai-how/src/cli/; change that. -->\n\n\
          Options of `ai-how` and of `ai-how test` are taken by every command below them too.\n\n",
     );
     for command in shown(&root) {

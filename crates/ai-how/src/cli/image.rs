@@ -1,0 +1,49 @@
+//! The arguments of `image`.
+
+use clap::{ArgGroup, Subcommand, ValueEnum};
+
+use super::Format;
+
+/// An instruction set, as config files name it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Arch {
+    /// 64-bit x86.
+    #[default]
+    #[value(name = "x86_64")]
+    X86_64,
+    /// 64-bit Arm.
+    #[value(name = "aarch64")]
+    Aarch64,
+}
+
+/// `image` commands.
+#[derive(Debug, Subcommand)]
+pub enum Image {
+    /// Build an image if it is not there
+    Build {
+        /// Its name.
+        #[arg(default_value = "debian-13")]
+        name: String,
+        /// The instruction set of the nodes that boot it.
+        #[arg(long, value_enum, default_value_t)]
+        arch: Arch,
+        /// The package mirror [default: that of the host's apt]
+        #[arg(long, value_name = "URL", env = "AI_HOW_MIRROR")]
+        mirror: Option<String>,
+    },
+    /// List images and templates
+    List {
+        /// How the list is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Remove an image with its templates, a template, or all templates
+    #[command(group = ArgGroup::new("what").args(["name", "templates"]).required(true))]
+    Rm {
+        /// An image's name, its folder's name for one version of it, or a template's id.
+        name: Option<String>,
+        /// Remove every template and no image.
+        #[arg(long)]
+        templates: bool,
+    },
+}
