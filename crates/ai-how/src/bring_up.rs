@@ -19,7 +19,7 @@ use deploy::{
     Deployment, Installation,
     kept::{self, FORGOTTEN},
 };
-use engine::{Deployed, Session, Start, Started};
+use engine::{Deployed, Scope, Session, Start, Started};
 use events::{EventKind, Level, Phase};
 use guest::agent::OwnFile;
 use image::Image;
@@ -36,6 +36,10 @@ const WAIT_LIMIT: Duration = Duration::from_secs(15);
 pub(crate) struct BringUp<'a> {
     /// What it is to be.
     pub(crate) plan: &'a Plan,
+    /// Which part of it is brought up.
+    pub(crate) scope: &'a Scope,
+    /// Whether nodes may lose their disks.
+    pub(crate) force: bool,
     /// How machines run here.
     pub(crate) verdict: &'a Verdict,
     /// Who hears of it.
@@ -103,7 +107,10 @@ impl BringUp<'_> {
         self.run.phase(Phase::Deploy, || {
             let mut record = Record::read(session)?;
             let mut left = BTreeSet::new();
-            for cluster in self.clusters(session)? {
+            let meant = |cluster: &ClusterPlan| {
+                cluster.nodes.iter().any(|node| self.scope.has(&cluster.name, &node.domain))
+            };
+            for cluster in self.clusters(session)?.into_iter().filter(|cluster| meant(cluster)) {
                 let name = &cluster.name;
                 let fresh = cluster.nodes.iter().any(|node| started.fresh.contains(&node.domain));
                 let stands = started.deployed.contains(name) || (!fresh && record.says(self.plan, cluster));
@@ -121,6 +128,14 @@ impl BringUp<'_> {
                 return Ok(());
             }
             self.with_ansible(session, &left, &ansible()?)?;
+            // Nodes that somebody has worked with are nobody else's to begin with.
+            let untouched = |name: &String| {
+                let mut nodes = self.plan.clusters.iter().filter(|cluster| cluster.name == *name);
+                nodes.all(|cluster| {
+                    cluster.nodes.iter().all(|node| !node.auto_start || started.fresh.contains(&node.domain))
+                })
+            };
+            left.retain(untouched);
             let deployed = deployed(self.plan, Some(&session.secrets()))?;
             let start = self.start(images, &deployed, None);
             Ok(session.keep_deployed(&start, &left, self.run.sink(), self.cancel)?)
@@ -203,6 +218,8 @@ impl BringUp<'_> {
             templates: (!self.cold).then_some(&self.settings.templates),
             deployed,
             record,
+            scope: self.scope,
+            force: self.force,
         }
     }
 

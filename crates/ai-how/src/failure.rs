@@ -60,7 +60,8 @@ impl From<engine::Error> for Failure {
             E::Busy { .. }
             | E::NotRunning { .. }
             | E::Plan { .. }
-            | E::Changed { .. }
+            | E::WouldLose { .. }
+            | E::OtherPlan { .. }
             | E::NotReady { .. }
             | E::SnapshotExists { .. }
             | E::ForkExists { .. }

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use engine::{Session, Start};
+use engine::{Scope, Session, Start};
 use events::{EventKind, Level, Sink};
 use harness::{
     forks::{Error, Fork, Forks},
@@ -56,8 +56,16 @@ impl<'a> LabForks<'a> {
         let (store, options) = (Store::new(&settings.cache), image::Options::default());
         let images = engine::images(plan, &store, &options, run.sink(), cancel)?;
         let deployed = BTreeMap::new();
-        let start =
-            Start { plan, images: &images, verdict, templates: None, deployed: &deployed, record: None };
+        let start = Start {
+            plan,
+            images: &images,
+            verdict,
+            templates: None,
+            deployed: &deployed,
+            record: None,
+            scope: &Scope::Lab,
+            force: false,
+        };
         session.fork(names, &start, &Warnings(run.sink()), cancel)
     }
 }

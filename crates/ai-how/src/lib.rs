@@ -5,6 +5,7 @@
 mod bring_up;
 pub mod cli;
 mod commands;
+mod confirm;
 mod document;
 pub mod exit;
 mod failure;
@@ -48,7 +49,7 @@ fn dispatch(command: Command, settings: &Settings) -> Result<u8, Failure> {
     match command {
         Command::Validate(arguments) => commands::validate::run(&arguments, settings),
         Command::Render(arguments) => commands::render::run(&arguments, settings),
-        Command::Plan(arguments) => commands::plan::run(&arguments, settings),
+        Command::Plan(arguments) => commands::plan::run(&arguments, settings, &cancel),
         Command::Inventory(command) => commands::inventory::run(&command, settings, &cancel),
         Command::Topology { config, format } => {
             commands::topology::run(config.as_deref(), format, settings, &cancel)

@@ -23,7 +23,7 @@ pub(crate) struct Running {
 impl Running {
     /// Finds the lab of a file.
     pub(crate) fn find(lab: &cli::Lab, settings: &Settings, cancel: &Cancel) -> Result<Self, Failure> {
-        let (_, site) = document::site(lab, settings)?;
+        let (plan, site) = document::site(lab, settings)?;
         let absent = || engine::Error::NotRunning { lab: site.folder.id() };
         // The lock makes the lab's folder, and a lab that was never started has none.
         if !site.folder.path().exists() {
@@ -31,7 +31,7 @@ impl Running {
         }
         let lock = cluster::lock(&site)?;
         let session = site.find(cancel)?.ok_or_else(absent)?;
-        let plan = site.plan()?.ok_or_else(absent)?;
+        let plan = session.plan(&plan)?.ok_or_else(absent)?;
         let verdict = accelerator::probe(&settings.cache, plan.archs(), cancel)?;
         Ok(Self { site, session, plan, verdict, _lock: lock })
     }

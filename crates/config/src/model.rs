@@ -160,6 +160,29 @@ pub enum Role {
     Worker,
 }
 
+impl Role {
+    /// The name, as commands take it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Controller => "controller",
+            Self::Compute => "compute",
+            Self::ControlPlane => "control-plane",
+            Self::Worker => "worker",
+        }
+    }
+
+    /// Whether nodes of other roles need one of this.
+    pub fn serves(self) -> bool {
+        matches!(self, Self::Controller | Self::ControlPlane)
+    }
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
 /// What a node boots.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

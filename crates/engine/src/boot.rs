@@ -10,6 +10,7 @@ use system::{clock::Stopwatch, file, process::Command, watch::FolderWatch};
 
 use crate::{
     Error, Place,
+    changes::virtual_gib,
     devices::refuse_taken,
     memory,
     start::{Placed, Starting},
@@ -34,6 +35,9 @@ impl Starting<'_> {
         let disk = folder.join(&node.disk);
         if !disk.exists() {
             make_overlay(&self.start.image(node)?.disk(), &disk, node.disk_gib)?;
+        } else if virtual_gib(&disk).is_some_and(|gib| gib < node.disk_gib) {
+            // The guest grows its file system when it boots.
+            resize(&disk, node.disk_gib)?;
         }
         let xml = self.domain((cluster, node), folder, Start::Boot)?;
         let ready = folder.join(&node.ready);
@@ -48,6 +52,20 @@ impl Starting<'_> {
         self.wait(node, &ready, &folder.join(&node.console), watch, &said)?;
         self.say(node, NodeState::Ready, "");
         self.measured(node, "power-on-to-ready", watch.seconds());
+        Ok(())
+    }
+
+    /// Waits for a node that runs and has not said yet that it is ready: a command that was killed did not wait for it.
+    pub(crate) fn await_ready(&self, node: &NodePlan) -> Result<(), Error> {
+        let folder = self.session.folder();
+        let ready = folder.join(&node.ready);
+        let said = || ready::read(&ready).is_some();
+        if said() {
+            return Ok(());
+        }
+        self.say(node, NodeState::Booting, "");
+        self.wait(node, &ready, &folder.join(&node.console), Stopwatch::start(), &said)?;
+        self.say(node, NodeState::Ready, "");
         Ok(())
     }
 
@@ -106,6 +124,13 @@ impl Starting<'_> {
             changes.wait(LOOK.saturating_sub(looked.elapsed())).map_err(lost)?;
         }
     }
+}
+
+/// Makes a disk larger that nobody uses.
+fn resize(disk: &Path, size_gib: u64) -> Result<(), Error> {
+    let resize = Command::new("qemu-img").args(["resize", "-q", "-f", "qcow2"]).arg(disk);
+    resize.arg(format!("{size_gib}G")).run()?;
+    Ok(())
 }
 
 /// Makes a disk: empty, on top of the image. Half a disk is never taken for a whole one.

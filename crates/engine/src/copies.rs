@@ -297,7 +297,7 @@ impl Session {
 }
 
 /// Where it is written that a copy is not ready yet.
-fn unready(folder: &Path, node: &NodePlan) -> PathBuf {
+pub(crate) fn unready(folder: &Path, node: &NodePlan) -> PathBuf {
     folder.join(&node.disk).with_extension("unready")
 }
 

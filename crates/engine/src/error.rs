@@ -30,19 +30,22 @@ pub enum Error {
         /// What is wrong with it.
         source: plan::model::ReadError,
     },
-    /// The file changed while its lab runs.
+    /// The file cannot be had without losing disks.
     #[error(
-        "the lab {lab} runs as its file was before (plan {running}, the file now gives {wanted}). \
-         `ai-how cluster stop` keeps the disks and lets the next start use the new file; `ai-how cluster destroy` \
-         starts over"
+        "the disks of {} would be lost: `ai-how plan --diff` shows why, and `--force` does it anyway",
+        nodes.join(", ")
     )]
-    Changed {
-        /// The lab's identity.
-        lab: String,
-        /// The plan that runs.
-        running: String,
-        /// The plan of the file.
-        wanted: String,
+    WouldLose {
+        /// The nodes.
+        nodes: Vec<String>,
+    },
+    /// The lab was changed since a snapshot was taken.
+    #[error(
+        "the snapshot `{name}` is of the lab as it was before its nodes were changed, and cannot be reverted to"
+    )]
+    OtherPlan {
+        /// The snapshot.
+        name: String,
     },
     /// This cluster cannot be started yet.
     #[error("{cluster} cannot be started: {why}")]

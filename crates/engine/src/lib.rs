@@ -12,16 +12,17 @@
 
 mod access;
 mod boot;
+mod change;
+mod changes;
 mod copies;
 mod devices;
 mod error;
-#[cfg(test)]
-mod fault_tests;
 mod forecast;
 mod fork;
 mod freeze;
 mod keep;
 mod memory;
+mod scope;
 mod scrub;
 mod session;
 mod slots;
@@ -30,15 +31,19 @@ mod start;
 mod status;
 mod stop;
 mod templates;
+#[cfg(test)]
+mod tests;
 mod together;
 
 pub use access::outer_ssh_config;
+pub use changes::{Changes, NetworkChange, NodeChange};
 pub use devices::device_owner;
 pub use error::Error;
 pub use forecast::{Forecast, forecast};
 pub use freeze::set_clock;
 pub use keep::Deployed;
 pub use memory::room;
+pub use scope::Scope;
 pub use session::{Place, Session, Site};
 pub use snapshot::{Snapshot, remove_snapshot, snapshot_mib, snapshots};
 pub use start::{Start, Started, Templates, images};

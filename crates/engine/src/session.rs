@@ -119,6 +119,15 @@ impl Site {
         }
         Plan::read(&file::read(&path)?).map(Some).map_err(|source| Error::Plan { path, source })
     }
+
+    /// Writes down what the lab is.
+    pub(crate) fn write_plan(&self, plan: &Plan) -> Result<(), Error> {
+        let path = self.folder.plan();
+        let text = serde_json::to_vec_pretty(plan).map_err(|error| {
+            Error::File(file::Error { action: "write", path: path.clone(), source: error.into() })
+        })?;
+        Ok(file::write(&path, &text)?)
+    }
 }
 
 impl Session {

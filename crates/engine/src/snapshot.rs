@@ -156,8 +156,7 @@ impl Session {
         self.can_freeze()?;
         let snapshot = find(&self.site.folder, name)?;
         if snapshot.plan != start.plan.id {
-            let (lab, wanted) = (self.site.folder.id(), snapshot.plan);
-            return Err(Error::Changed { lab, running: start.plan.id.clone(), wanted });
+            return Err(Error::OtherPlan { name: name.to_owned() });
         }
         if snapshot.emulator != emulator(start.plan) {
             return Err(Error::OtherEmulator { name: name.to_owned() });

@@ -1,4 +1,5 @@
-//! Starting a lab: networks, then machines, as copies of templates where that is possible and by booting where not.
+//! Starting a lab: networks, then machines, as copies of templates where that is possible and by booting where not. What runs
+//! already and is as it should be is left alone; what is not makes way first ([`crate::change`]).
 //!
 //! ```text
 //! nodes without a disk ──> templates ──> copies ──> identity ──> ready
@@ -18,21 +19,24 @@ use image::{Image, Recipe, Store};
 use lab::{DomainState, HypervisorError, Observed, accelerator::Verdict};
 use plan::{
     Plan,
+    change::Action,
     model::{ClusterPlan, NodePlan},
 };
-use render::{Machine, Mark};
+use render::{Machine, Mark, Reservation};
 use system::{cancel::Cancel, file};
 use template::Kind;
 
 use crate::{
-    Deployed, Error, Session, access, memory,
+    Deployed, Error, Scope, Session, access,
+    changes::{self, Comparison},
+    memory,
     slots::Slots,
     snapshot::clear_half_made,
     together::{first_error, together},
 };
 
 /// What a start needs to know.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Start<'a> {
     /// What to start.
     pub plan: &'a Plan,
@@ -46,6 +50,10 @@ pub struct Start<'a> {
     pub deployed: &'a BTreeMap<String, Deployed>,
     /// Where the XML goes for the record, if anywhere.
     pub record: Option<&'a Path>,
+    /// Which part of the plan.
+    pub scope: &'a Scope,
+    /// Whether nodes may lose their disks, where the plan cannot be had otherwise.
+    pub force: bool,
 }
 
 impl Start<'_> {
@@ -122,7 +130,7 @@ pub fn images(
 }
 
 impl Session {
-    /// Makes the plan run. What runs already is left alone.
+    /// Makes what `start.scope` means of the plan run, and what it has no more go. What is as it should be is left alone.
     ///
     /// # Errors
     /// See [`Error`]. Nodes that were started stay as they are; the next start goes on from there.
@@ -131,25 +139,40 @@ impl Session {
         self.complete_revert(start, sink, cancel)?;
         let observed = self.hypervisor.observe()?;
         self.refuse_strangers(start.plan, &observed)?;
-        self.refuse_change(start.plan, &observed)?;
-        let folder = &self.site.folder;
-        let missing: Vec<(&ClusterPlan, &NodePlan)> = start
-            .plan
+        let recorded = self.recorded(start.plan, &observed)?;
+        let plan = start.scope.merge(recorded.as_ref(), start.plan);
+        let comparison = Comparison { site: &self.site, observed: &observed, recorded: recorded.as_ref() };
+        let changes = comparison.with(&plan, start.scope);
+        let losers = changes.losers();
+        if !(losers.is_empty() || start.force) {
+            return Err(Error::WouldLose { nodes: losers });
+        }
+        let start = &Start { plan: &plan, ..*start };
+        let is = |node: &NodePlan, actions: &[Action]| actions.contains(&changes.node(&node.domain));
+        let missing: Vec<Placed<'_>> = plan
             .nodes()
-            .filter(|(_, node)| node.auto_start && observed.domain(&node.domain).is_none())
+            .filter(|(_, node)| is(node, &[Action::Create, Action::Start, Action::Restart, Action::Recreate]))
             .collect();
-        memory::check("the lab", missing.iter().map(|(_, node)| node.memory_mib))?;
+        let news = missing.iter().filter(|(_, node)| observed.domain(&node.domain).is_none());
+        memory::check("the lab", news.map(|(_, node)| node.memory_mib))?;
 
         let generation = self.generation() + 1;
-        file::write(&self.generation_file(), format!("{generation}\n").as_bytes())?;
-        let text = serde_json::to_vec_pretty(start.plan).map_err(|error| {
-            Error::File(file::Error { action: "write", path: folder.plan(), source: error.into() })
-        })?;
-        file::write(&folder.plan(), &text)?;
         let starting = Starting::new(self, start, generation, sink, cancel)?;
-        self.release(start.plan, &observed)?;
+        starting.make_way(&observed, recorded.as_ref(), &changes)?;
+        let folder = &self.site.folder;
+        file::write(&self.generation_file(), format!("{generation}\n").as_bytes())?;
+        self.site.write_plan(&plan)?;
+        self.release(&plan, &observed)?;
+        let observed = if changes.is_empty() { observed } else { self.hypervisor.observe()? };
         let started = starting.nodes(&missing, || starting.networks(&observed))?;
-        access::write(folder, start.plan, self.ssh_control())?;
+        let running = changes.nodes.iter().filter(|change| change.action < Action::Start);
+        let running =
+            running.filter_map(|change| plan.nodes().find(|(_, node)| node.domain == change.domain));
+        let running: Vec<Placed<'_>> =
+            running.filter(|(_, node)| observed.domain(&node.domain).is_some()).collect();
+        first_error(together(running, |(_, node)| starting.await_ready(node)))?;
+        starting.change_live(&changes)?;
+        access::write(folder, &plan, self.ssh_control())?;
         Ok(started)
     }
 
@@ -174,15 +197,6 @@ impl Session {
             }
         }
         Ok(())
-    }
-
-    fn refuse_change(&self, plan: &Plan, observed: &Observed) -> Result<(), Error> {
-        let lab = self.site.folder.id();
-        let marks = observed.domains.iter().filter_map(|domain| domain.mark.as_ref());
-        match marks.filter(|mark| mark.lab == lab).find(|mark| mark.plan != plan.id) {
-            None => Ok(()),
-            Some(mark) => Err(Error::Changed { lab, running: mark.plan.clone(), wanted: plan.id.clone() }),
-        }
     }
 
     /// Lets nodes go on that a command held which was killed.
@@ -234,13 +248,24 @@ impl<'a> Starting<'a> {
         Ok(Self { session, start, sink, cancel, failed: Cancel::new(), generation, authorized_key })
     }
 
+    /// Brings networks up, and tells those that are up for whom they keep addresses.
     pub(crate) fn networks(&self, observed: &Observed) -> Result<(), Error> {
         for cluster in &self.start.plan.clusters {
             for network in &cluster.networks {
-                let xml = render::network(self.start.plan, network, &self.mark(&cluster.name))?;
+                let mark = self.mark(&cluster.name).of_network(cluster);
+                let xml = render::network(self.start.plan, network, &mark)?;
                 self.record(&network.name, &xml)?;
-                if observed.network(&network.name).is_none_or(|found| !found.active) {
-                    self.session.hypervisor.create_network(&network.name, &xml)?;
+                match observed.network(&network.name).filter(|found| found.active) {
+                    None => self.session.hypervisor.create_network(&network.name, &xml)?,
+                    Some(found) => {
+                        let reservations = render::reservations(self.start.plan, network);
+                        let (old, new) = changes::differ(&found.reservations, &reservations);
+                        let cloned = |list: Vec<&Reservation>| list.into_iter().cloned().collect::<Vec<_>>();
+                        let (old, new) = (cloned(old), cloned(new));
+                        if !(old.is_empty() && new.is_empty()) {
+                            self.session.hypervisor.change_reservations(&network.name, &old, &new)?;
+                        }
+                    }
                 }
             }
         }
@@ -272,8 +297,8 @@ impl<'a> Starting<'a> {
         first_error(self.each(&Slots::busy(), &booted.collect::<Vec<_>>(), boot))?;
         let kept = |node: &NodePlan| copied.get(&node.domain) == Some(&Kind::Deployed);
         let clusters = self.start.plan.clusters.iter().filter(|cluster| {
-            let mut started = cluster.nodes.iter().filter(|node| node.auto_start).peekable();
-            started.peek().is_some() && started.all(kept)
+            let mut nodes = cluster.nodes.iter().filter(|node| node.auto_start).peekable();
+            nodes.peek().is_some() && nodes.all(kept)
         });
         let deployed = clusters.map(|cluster| cluster.name.clone()).collect();
         Ok(Started { fresh: began, deployed, copies: copied.into_keys().collect() })
@@ -326,12 +351,13 @@ impl<'a> Starting<'a> {
     }
 
     /// The mark of everything that this start makes for a cluster.
-    fn mark(&self, cluster: &str) -> Mark {
+    pub(crate) fn mark(&self, cluster: &str) -> Mark {
         Mark {
             lab: self.session.site.folder.id(),
             cluster: cluster.to_owned(),
             plan: self.start.plan.id.clone(),
             generation: self.generation,
+            record: String::new(),
         }
     }
 
@@ -361,7 +387,7 @@ impl<'a> Starting<'a> {
             initrd: image.initrd().display().to_string(),
             authorized_key: self.authorized_key.clone(),
         };
-        let xml = render::domain(node, &machine, &self.mark(&cluster.name))?;
+        let xml = render::domain(node, &machine, &self.mark(&cluster.name).of_node(node))?;
         self.record(&node.domain, &xml)?;
         Ok(xml)
     }

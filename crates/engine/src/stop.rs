@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use config::model::Role;
 use events::{EventKind, Level, NodeState, Sink};
 use plan::Plan;
 use system::{
@@ -12,39 +11,49 @@ use system::{
 };
 
 use crate::{
-    Error, Place, Session, Site,
+    Error, Place, Scope, Session, Site,
     start::Placed,
     together::{first_error, together},
 };
 
 /// How long a guest may take to power off on a host with KVM; multiplied with the host's slowness.
-const SHUTDOWN_LIMIT: Duration = Duration::from_secs(6);
+pub(crate) const SHUTDOWN_LIMIT: Duration = Duration::from_secs(6);
 
 /// How long the kernel may take to clear away an emulator that was killed, before libvirt is left to it.
 const KILL_LIMIT: Duration = Duration::from_secs(1);
 
 impl Session {
-    /// Powers every node off, those that serve others last, and ends the lab. Disks stay.
+    /// Powers nodes off, those that serve others last, and ends the lab when none is left that runs. Disks stay.
     ///
     /// # Errors
     /// Libvirt refuses, or the lab does not end.
-    pub fn stop(self, plan: &Plan, slowness: f64, sink: &dyn Sink, cancel: &Cancel) -> Result<(), Error> {
+    pub fn stop(
+        self,
+        plan: &Plan,
+        scope: &Scope,
+        slowness: f64,
+        sink: &dyn Sink,
+        cancel: &Cancel,
+    ) -> Result<(), Error> {
         let limit = SHUTDOWN_LIMIT.mul_f64(slowness);
         for serves in [false, true] {
-            let nodes = plan
-                .nodes()
-                .filter(|(_, node)| matches!(node.role, Role::Controller | Role::ControlPlane) == serves);
+            let nodes = plan.nodes().filter(|(cluster, node)| {
+                scope.has(&cluster.name, &node.domain) && node.role.serves() == serves
+            });
             first_error(together(nodes, |(_, node)| {
                 self.power_off(&node.domain, &node.label, limit, sink, cancel)
             }))?;
         }
-        self.destroy_networks()?;
+        if !self.marked(&Scope::Lab)?.is_empty() {
+            return self.destroy_networks(scope);
+        }
+        self.destroy_networks(&Scope::Lab)?;
         let site = self.site.clone();
         self.end()?;
         Ok(site.folder.clear_runtime()?)
     }
 
-    fn power_off(
+    pub(crate) fn power_off(
         &self,
         domain: &str,
         label: &str,
@@ -89,23 +98,25 @@ impl Session {
 
     /// Takes the power from these nodes, all at once.
     pub(crate) fn power_off_now(&self, nodes: &[Placed<'_>]) -> Result<(), Error> {
-        let ours = self.domains()?;
+        let ours = self.marked(&Scope::Lab)?;
         self.end_domains(ours.iter().filter(|domain| nodes.iter().any(|(_, node)| node.domain == **domain)))
     }
 
     /// The domains that bear this lab's mark.
-    fn domains(&self) -> Result<Vec<String>, Error> {
+    fn marked(&self, scope: &Scope) -> Result<Vec<String>, Error> {
         let lab = self.site.folder.id();
-        let domains = self.hypervisor.observe()?.domains.into_iter();
-        let ours = domains.filter(|domain| domain.mark.as_ref().is_some_and(|mark| mark.lab == lab));
-        Ok(ours.map(|domain| domain.name).collect())
+        let domains = self.hypervisor.observe()?.domains.into_iter().filter_map(|domain| {
+            let mark = domain.mark.filter(|mark| mark.lab == lab)?;
+            scope.has(&mark.cluster, &domain.name).then_some(domain.name)
+        });
+        Ok(domains.collect())
     }
 
     fn end_domains<'a>(&self, domains: impl Iterator<Item = &'a String>) -> Result<(), Error> {
         first_error(together(domains, |domain| self.end_domain(domain)))
     }
 
-    fn end_domain(&self, domain: &str) -> Result<(), Error> {
+    pub(crate) fn end_domain(&self, domain: &str) -> Result<(), Error> {
         // Libvirt asks an emulator to end and looks five times a second whether it has. One that is gone costs no look.
         if let Some(pid) = host::guest_process(domain, &self.folder().display().to_string()) {
             process::kill(pid, KILL_LIMIT);
@@ -113,14 +124,28 @@ impl Session {
         Ok(self.hypervisor.destroy_domain(domain)?)
     }
 
-    fn destroy_networks(&self) -> Result<(), Error> {
+    fn destroy_networks(&self, scope: &Scope) -> Result<(), Error> {
         let lab = self.site.folder.id();
         for network in self.hypervisor.observe()?.networks {
-            if network.mark.is_some_and(|mark| mark.lab == lab) {
+            if network.mark.is_some_and(|mark| mark.lab == lab && scope.has_networks_of(&mark.cluster)) {
                 self.hypervisor.destroy_network(&network.name)?;
             }
         }
         Ok(())
+    }
+
+    /// Takes the power from what `scope` means, and removes its networks and disks. When nothing is left, the lab goes as a
+    /// whole.
+    ///
+    /// # Errors
+    /// As [`Session::destroy`].
+    pub fn destroy_part(self, recorded: &Plan, scope: &Scope) -> Result<(), Error> {
+        self.end_domains(self.marked(scope)?.iter())?;
+        self.destroy_networks(scope)?;
+        match self.site.remove_part(recorded, scope)? {
+            Left::Something => Ok(()),
+            Left::Nothing => self.destroy(),
+        }
     }
 
     /// Takes the power from everything that bears this lab's mark, ends the lab and removes its folder.
@@ -128,15 +153,54 @@ impl Session {
     /// # Errors
     /// Libvirt refuses, the lab does not end, or a file cannot be removed.
     pub fn destroy(self) -> Result<(), Error> {
-        self.end_domains(self.domains()?.iter())?;
-        self.destroy_networks()?;
+        self.end_domains(self.marked(&Scope::Lab)?.iter())?;
+        self.destroy_networks(&Scope::Lab)?;
         let site = self.site.clone();
         self.end()?;
         Ok(site.folder.remove()?)
     }
 }
 
+/// What is left of a lab of which a part was removed.
+enum Left {
+    Something,
+    Nothing,
+}
+
 impl Site {
+    /// Destroys what `scope` means of a lab, whether it runs or not. `recorded` is what it was made as.
+    ///
+    /// # Errors
+    /// As [`Session::destroy`].
+    pub fn destroy_part(&self, recorded: &Plan, scope: &Scope, cancel: &Cancel) -> Result<(), Error> {
+        match self.find(cancel)? {
+            Some(session) => session.destroy_part(recorded, scope),
+            None => match self.remove_part(recorded, scope)? {
+                Left::Something => Ok(()),
+                Left::Nothing => Ok(self.folder.remove()?),
+            },
+        }
+    }
+
+    /// Removes the disks of what `scope` means, and writes down what is left.
+    fn remove_part(&self, recorded: &Plan, scope: &Scope) -> Result<Left, Error> {
+        for (cluster, node) in recorded.nodes() {
+            if scope.has(&cluster.name, &node.domain) {
+                self.remove_files(node)?;
+            }
+        }
+        let meant = |domain: &str| {
+            recorded.nodes().any(|(cluster, node)| node.domain == domain && scope.has(&cluster.name, domain))
+        };
+        let stays = recorded.nodes().map(|(_, node)| node.domain.clone()).filter(|domain| !meant(domain));
+        let left = Scope::Nodes(stays.collect()).narrow(recorded);
+        if left.clusters.is_empty() {
+            return Ok(Left::Nothing);
+        }
+        self.write_plan(&left.identified())?;
+        Ok(Left::Something)
+    }
+
     /// Destroys the lab, whether it runs or not, and whatever of it is left.
     ///
     /// # Errors

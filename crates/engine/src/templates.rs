@@ -31,6 +31,16 @@ use crate::{
 /// What a template takes beside its memory, MiB: its disk, and what is written until it is frozen.
 const STATE_MIB: u64 = 128;
 
+/// How the name of a machine begins that is to be a template. It ends with the template's id, which no cluster's name does.
+const TEMPLATE: &str = "template-";
+
+/// Whether a domain of a lab is to be a template.
+pub(crate) fn is_template(domain: &str) -> bool {
+    domain
+        .strip_prefix(TEMPLATE)
+        .is_some_and(|id| id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 /// How a template's key names the image: the same recipe gives another one on another day.
 pub fn image_fact(image: &Image) -> String {
     format!("{}{}", image_fact_start(&image.folder), image.manifest.built)
@@ -56,7 +66,7 @@ impl Start<'_> {
             initrd: String::new(),
             authorized_key: String::new(),
         };
-        let mark = Mark { lab: String::new(), cluster: String::new(), plan: String::new(), generation: 0 };
+        let mark = Mark::default();
         let blank = NodePlan { uuid: Uuid::nil(), domain: String::new(), ..nobody(node) };
         let xml = Sha256::digest(render::domain(&blank, &machine, &mark)?);
         let key = Key::default()
@@ -183,7 +193,7 @@ impl Starting<'_> {
         make_disk: impl FnOnce(&Path, &Path) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let folder = files.folder();
-        let nobody = NodePlan { domain: format!("template-{id}"), ..nobody(node) };
+        let nobody = NodePlan { domain: format!("{TEMPLATE}{id}"), ..nobody(node) };
         make_disk(&self.start.image(node)?.disk(), &files.disk())?;
         let start = render::Start::Template { memory: files.memory().display().to_string() };
         let xml = self.domain((cluster, &nobody), folder, start)?;

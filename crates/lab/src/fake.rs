@@ -1,15 +1,32 @@
-//! A hypervisor in memory that fails on request, for tests of everything above it. Its guests are ready at once.
+//! A hypervisor that is none, and fails on request, for tests of everything above it. Its guests are ready at once.
 
 use std::{
-    path::Path,
+    fs,
+    path::{Path, PathBuf},
+    process,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use render::Mark;
+use render::{Mark, Reservation};
+use system::process::Command;
 
+use crate::description;
 use crate::hypervisor::{Domain, DomainState, Error, Hypervisor, Network, Observed};
 
-/// Domains and networks in memory. A clone is the same place seen by somebody else.
+/// What goes wrong with a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing is done, and the caller is told.
+    Refused,
+    /// It is done, and the caller hears that there was no answer.
+    TimedOut,
+    /// The caller's process ends before it is done.
+    KilledBefore,
+    /// The caller's process ends after it is done.
+    KilledAfter,
+}
+
+/// Domains and networks. A clone is the same place seen by somebody else.
 #[derive(Debug, Clone, Default)]
 pub struct Fake {
     inner: Arc<Mutex<Inner>>,
@@ -18,8 +35,10 @@ pub struct Fake {
 #[derive(Debug, Default)]
 struct Inner {
     observed: Observed,
+    /// Where it is kept for another process, if anywhere.
+    file: Option<PathBuf>,
     calls: usize,
-    fail_at: Option<usize>,
+    fault: Option<(usize, Fault)>,
 }
 
 impl Fake {
@@ -28,19 +47,38 @@ impl Fake {
         Self::default()
     }
 
+    /// One that is kept in a file, and goes on as that has it. Only one process at a time may use it.
+    pub fn kept(file: &Path) -> Self {
+        let fake = Self::new();
+        fake.with(|inner| {
+            let text = fs::read_to_string(file).ok();
+            inner.observed = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+            inner.file = Some(file.to_owned());
+        });
+        fake
+    }
+
     /// Puts something there that nobody asked for.
     pub fn plant(&self, domain: Domain) {
-        self.with(|inner| inner.observed.domains.push(domain));
+        self.change(|observed| observed.domains.push(domain));
     }
 
     /// Puts a network there that nobody asked for.
     pub fn plant_network(&self, network: Network) {
-        self.with(|inner| inner.observed.networks.push(network));
+        self.change(|observed| observed.networks.push(network));
     }
 
-    /// Makes the call with this number (from 0, counted from now) fail; `None` makes none fail.
-    pub fn fail_at(&self, call: Option<usize>) {
-        self.with(|inner| (inner.calls, inner.fail_at) = (0, call));
+    /// Changes something behind everybody's back.
+    pub fn change(&self, change: impl FnOnce(&mut Observed)) {
+        self.with(|inner| {
+            change(&mut inner.observed);
+            inner.keep();
+        });
+    }
+
+    /// Makes the call with this number (from 0, counted from now) go wrong; `None` makes none.
+    pub fn fail_at(&self, fault: Option<(usize, Fault)>) {
+        self.with(|inner| (inner.calls, inner.fault) = (0, fault));
     }
 
     /// How many calls there were since the last [`Fake::fail_at`].
@@ -60,14 +98,33 @@ impl Fake {
         work: impl FnOnce(&mut Observed) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.with(|inner| {
-            let call = inner.calls;
+            let fault = inner.fault.filter(|(call, _)| *call == inner.calls).map(|(_, fault)| fault);
             inner.calls += 1;
-            if inner.fail_at == Some(call) {
-                let message = "a fault was injected".to_owned();
-                return Err(Error::Refused { action, name: name.to_owned(), message });
+            let refused = |message: &str| {
+                Err(Error::Refused { action, name: name.to_owned(), message: message.to_owned() })
+            };
+            match fault {
+                Some(Fault::Refused) => return refused("a fault was injected"),
+                Some(Fault::KilledBefore) => process::abort(),
+                Some(Fault::TimedOut | Fault::KilledAfter) | None => {}
             }
-            work(&mut inner.observed)
+            let done = work(&mut inner.observed);
+            inner.keep();
+            match fault {
+                Some(Fault::KilledAfter) => process::abort(),
+                Some(_) => refused("there was no answer"),
+                None => done,
+            }
         })
+    }
+}
+
+impl Inner {
+    fn keep(&self) {
+        if let Some(file) = &self.file {
+            // A folder that is not there is what a test may want to see.
+            let _ = fs::write(file, serde_json::to_vec(&self.observed).unwrap_or_default());
+        }
     }
 }
 
@@ -76,11 +133,12 @@ fn exists(action: &'static str, name: &str) -> Error {
 }
 
 fn present<'a>(observed: &'a mut Observed, name: &str) -> Result<&'a mut Domain, Error> {
-    observed.domains.iter_mut().find(|domain| domain.name == name).ok_or_else(|| Error::Refused {
-        action: "find the domain",
-        name: name.to_owned(),
-        message: "it does not run".to_owned(),
-    })
+    let found = observed.domains.iter_mut().find(|domain| domain.name == name);
+    found.ok_or_else(|| absent("find the domain", name))
+}
+
+fn absent(action: &'static str, name: &str) -> Error {
+    Error::Refused { action, name: name.to_owned(), message: "it does not run".to_owned() }
 }
 
 /// What a guest would say at the end of its boot, where the XML tells it to.
@@ -90,23 +148,13 @@ fn say_ready(xml: &str) {
         "{\"state\":\"ready\",\"uptime\":1.0,\"host_key\":\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFake\"}\n";
     if let Some(path) = path {
         // A folder that is not there is what a test may want to see.
-        let _ = std::fs::write(path, line);
+        let _ = fs::write(path, line);
     }
 }
 
-/// The mark as the templates write it; enough of a parser for XML we made ourselves.
-fn mark(xml: &str) -> Option<Mark> {
-    let attribute = |name: &str| {
-        let element = &xml[xml.find("<ai-how:mark")?..];
-        let start = element.find(&format!(" {name}=\""))? + name.len() + 3;
-        Some(element[start..start + element[start..].find('"')?].to_owned())
-    };
-    Some(Mark {
-        lab: attribute("lab")?,
-        cluster: attribute("cluster")?,
-        plan: attribute("plan")?,
-        generation: attribute("generation")?.parse().ok()?,
-    })
+/// A domain as its XML has it.
+fn domain(name: &str, state: DomainState, xml: &str) -> Domain {
+    Domain { name: name.to_owned(), state, mark: description::mark(xml), shape: description::shape(xml) }
 }
 
 impl Hypervisor for Fake {
@@ -120,7 +168,12 @@ impl Hypervisor for Fake {
             if observed.network(name).is_some() {
                 return Err(exists(action, name));
             }
-            observed.networks.push(Network { name: name.to_owned(), active: true, mark: mark(xml) });
+            observed.networks.push(Network {
+                name: name.to_owned(),
+                active: true,
+                mark: description::mark(xml),
+                reservations: description::reservations(xml),
+            });
             Ok(())
         })
     }
@@ -132,17 +185,49 @@ impl Hypervisor for Fake {
         })
     }
 
+    fn change_reservations(
+        &self,
+        network: &str,
+        old: &[Reservation],
+        new: &[Reservation],
+    ) -> Result<(), Error> {
+        let action = "change the addresses of the network";
+        self.call(action, network, |observed| {
+            let found = observed.networks.iter_mut().find(|found| found.name == network);
+            let found = found.ok_or_else(|| absent(action, network))?;
+            found.reservations.retain(|reservation| !old.contains(reservation));
+            found.reservations.extend(new.iter().cloned());
+            Ok(())
+        })
+    }
+
+    fn mark_domain(&self, name: &str, mark: &Mark) -> Result<(), Error> {
+        self.call("mark the domain", name, |observed| {
+            present(observed, name).map(|domain| domain.mark = Some(mark.clone()))
+        })
+    }
+
+    fn grow_disk(&self, name: &str, gib: u64) -> Result<(), Error> {
+        let action = "grow the disk of the domain";
+        self.call(action, name, |observed| {
+            let disk = present(observed, name)?.shape.disks.first().cloned().unwrap_or_default();
+            let resize = Command::new("qemu-img").args(["resize", "-q", "-f", "qcow2"]).arg(disk);
+            let grown = resize.arg(format!("{gib}G")).run();
+            grown.map(drop).map_err(|error| Error::Refused {
+                action,
+                name: name.to_owned(),
+                message: error.to_string(),
+            })
+        })
+    }
+
     fn create_domain(&self, name: &str, xml: &str) -> Result<(), Error> {
         let action = "start the domain";
         self.call(action, name, |observed| {
             if observed.domain(name).is_some() {
                 return Err(exists(action, name));
             }
-            observed.domains.push(Domain {
-                name: name.to_owned(),
-                state: DomainState::Running,
-                mark: mark(xml),
-            });
+            observed.domains.push(domain(name, DomainState::Running, xml));
             say_ready(xml);
             Ok(())
         })
@@ -154,11 +239,7 @@ impl Hypervisor for Fake {
             if observed.domain(name).is_some() {
                 return Err(exists(action, name));
             }
-            observed.domains.push(Domain {
-                name: name.to_owned(),
-                state: DomainState::Paused,
-                mark: mark(xml),
-            });
+            observed.domains.push(domain(name, DomainState::Paused, xml));
             Ok(())
         })
     }
@@ -187,7 +268,7 @@ impl Hypervisor for Fake {
         let action = "save the devices of the domain";
         self.call(action, name, |observed| {
             present(observed, name)?;
-            std::fs::write(file, name).map_err(|error| Error::Refused {
+            fs::write(file, name).map_err(|error| Error::Refused {
                 action,
                 name: name.to_owned(),
                 message: error.to_string(),

@@ -2,7 +2,8 @@
 
 use std::{fmt, path::Path};
 
-use render::Mark;
+use render::{Mark, Reservation};
+use serde::{Deserialize, Serialize};
 
 /// A request that was not fulfilled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +40,7 @@ pub enum Error {
 }
 
 /// What a domain does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DomainState {
     /// Its processors run.
     Running,
@@ -65,8 +66,32 @@ impl fmt::Display for DomainState {
     }
 }
 
+/// A network card of a domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Card {
+    /// Colon-separated, lower case.
+    pub mac: String,
+    /// Libvirt's name for the network it is on.
+    pub network: String,
+}
+
+/// What a domain is made of, as far as somebody may change it while it runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shape {
+    /// Virtual processors that it has now.
+    pub cpus: u32,
+    /// Memory, MiB.
+    pub memory_mib: u64,
+    /// The files of its disks.
+    pub disks: Vec<String>,
+    /// Its network cards.
+    pub cards: Vec<Card>,
+    /// The host's devices that it has: PCI addresses, and UUIDs of mediated devices.
+    pub devices: Vec<String>,
+}
+
 /// A domain as it is now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Domain {
     /// Libvirt's name.
     pub name: String,
@@ -74,10 +99,12 @@ pub struct Domain {
     pub state: DomainState,
     /// Whose it is; `None` for a stranger.
     pub mark: Option<Mark>,
+    /// What it is made of.
+    pub shape: Shape,
 }
 
 /// A network as it is now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     /// Libvirt's name.
     pub name: String,
@@ -85,10 +112,12 @@ pub struct Network {
     pub active: bool,
     /// Whose it is; `None` for a stranger.
     pub mark: Option<Mark>,
+    /// For whom its DHCP keeps addresses.
+    pub reservations: Vec<Reservation>,
 }
 
 /// Everything that exists now, ours and not.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observed {
     /// Domains, by name.
     pub domains: Vec<Domain>,
@@ -128,6 +157,29 @@ pub trait Hypervisor: Send + Sync + fmt::Debug {
     /// # Errors
     /// See [`Error`].
     fn destroy_network(&self, name: &str) -> Result<(), Error>;
+
+    /// Takes addresses that a network's DHCP keeps away, and adds others, while it is up.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    fn change_reservations(
+        &self,
+        network: &str,
+        old: &[Reservation],
+        new: &[Reservation],
+    ) -> Result<(), Error>;
+
+    /// Puts another mark on a domain that runs.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    fn mark_domain(&self, name: &str, mark: &Mark) -> Result<(), Error>;
+
+    /// Makes the first disk of a domain that runs larger.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    fn grow_disk(&self, name: &str, gib: u64) -> Result<(), Error>;
 
     /// Starts a domain.
     ///

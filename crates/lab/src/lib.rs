@@ -12,6 +12,7 @@
 //! folder, and enter the namespaces only to run SSH and Ansible.
 
 pub mod accelerator;
+mod description;
 pub mod fake;
 mod folder;
 mod hypervisor;
@@ -22,7 +23,9 @@ pub mod passthrough;
 mod private;
 
 pub use folder::Folder;
-pub use hypervisor::{Domain, DomainState, Error as HypervisorError, Hypervisor, Network, Observed};
+pub use hypervisor::{
+    Card, Domain, DomainState, Error as HypervisorError, Hypervisor, Network, Observed, Shape,
+};
 #[cfg(feature = "libvirt")]
 pub use libvirt::{Libvirt, release};
 pub use private::{Error as PrivateError, Hold, Lease, Private, TUN};

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use render::{MARK_NAMESPACE, Mark};
+use render::{MARK_NAMESPACE, Mark, Reservation};
 use serde_json::{Value, json};
 use system::{
     cancel::Cancel,
@@ -17,6 +17,7 @@ use virt::{
     sys,
 };
 
+use crate::description;
 use crate::hypervisor::{Domain, DomainState, Error, Hypervisor, Network, Observed};
 use crate::keeper;
 
@@ -145,14 +146,16 @@ impl Hypervisor for Libvirt {
                 continue;
             };
             let state = state.known().map_or(DomainState::Off, state_of);
-            observed.domains.push(Domain { name, state, mark: mark(&xml) });
+            let (mark, shape) = (description::mark(&xml), description::shape(&xml));
+            observed.domains.push(Domain { name, state, mark, shape });
         }
         for network in self.connection.list_all_networks(0).map_err(refused)? {
             let (Ok(name), Ok(active), Ok(xml)) = (network.name(), network.is_active(), network.xml_desc(0))
             else {
                 continue;
             };
-            observed.networks.push(Network { name, active, mark: mark(&xml) });
+            let (mark, reservations) = (description::mark(&xml), description::reservations(&xml));
+            observed.networks.push(Network { name, active, mark, reservations });
         }
         observed.domains.sort_by(|a, b| a.name.cmp(&b.name));
         observed.networks.sort_by(|a, b| a.name.cmp(&b.name));
@@ -171,6 +174,57 @@ impl Hypervisor for Libvirt {
             Err(error) if error.code().known() == Some(ErrorNumber::NoNetwork) => Ok(()),
             Err(error) => Err(self.refused(action, name, &error)),
         }
+    }
+
+    fn change_reservations(
+        &self,
+        network: &str,
+        old: &[Reservation],
+        new: &[Reservation],
+    ) -> Result<(), Error> {
+        let action = "change the addresses of the network";
+        let refused = |error: virt::error::Error| self.refused(action, network, &error);
+        let found = self.connection.lookup_network_by_name(network).map_err(refused)?;
+        let commands = old.iter().map(|old| (sys::VIR_NETWORK_UPDATE_COMMAND_DELETE, old));
+        for (command, reservation) in
+            commands.chain(new.iter().map(|new| (sys::VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, new)))
+        {
+            let xml = render::reservation(reservation).map_err(|error| Error::Refused {
+                action,
+                name: network.to_owned(),
+                message: error.to_string(),
+            })?;
+            let section = sys::VIR_NETWORK_SECTION_IP_DHCP_HOST;
+            // There is one range of addresses, the first.
+            found.update(command, section, 0, &xml, sys::VIR_NETWORK_UPDATE_AFFECT_LIVE).map_err(refused)?;
+        }
+        Ok(())
+    }
+
+    fn mark_domain(&self, name: &str, mark: &Mark) -> Result<(), Error> {
+        let action = "mark the domain";
+        let xml = render::mark(mark).map_err(|error| Error::Refused {
+            action,
+            name: name.to_owned(),
+            message: error.to_string(),
+        })?;
+        self.present(action, name)?
+            .set_metadata(
+                sys::VIR_DOMAIN_METADATA_ELEMENT as i32,
+                Some(&xml),
+                Some("ai-how"),
+                Some(MARK_NAMESPACE),
+                sys::VIR_DOMAIN_AFFECT_LIVE,
+            )
+            .map_err(|error| self.refused(action, name, &error))
+    }
+
+    fn grow_disk(&self, name: &str, gib: u64) -> Result<(), Error> {
+        let action = "grow the disk of the domain";
+        let size = gib.saturating_mul(1 << 30);
+        self.present(action, name)?
+            .block_resize("vda", size, sys::VIR_DOMAIN_BLOCK_RESIZE_BYTES)
+            .map_err(|error| self.refused(action, name, &error))
     }
 
     fn create_domain(&self, name: &str, xml: &str) -> Result<(), Error> {
@@ -271,34 +325,9 @@ fn state_of(state: VirtState) -> DomainState {
     }
 }
 
-/// Our mark in an object's XML, if it bears one.
-fn mark(xml: &str) -> Option<Mark> {
-    let document = roxmltree::Document::parse(xml).ok()?;
-    let metadata = document.root_element().children().find(|node| node.has_tag_name("metadata"))?;
-    let mark = metadata.children().find(|node| node.has_tag_name((MARK_NAMESPACE, "mark")))?;
-    let text = |name: &str| mark.attribute(name).map(str::to_owned);
-    Some(Mark {
-        lab: text("lab")?,
-        cluster: text("cluster")?,
-        plan: text("plan")?,
-        generation: text("generation")?.parse().ok()?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_mark_is_read_back_and_a_stranger_has_none() {
-        let xml = format!(
-            r#"<domain><metadata><a:mark xmlns:a="{MARK_NAMESPACE}" lab="l" cluster="c" plan="p" generation="3"/>
-            </metadata></domain>"#
-        );
-        let mark = mark(&xml).unwrap();
-        assert_eq!((mark.lab.as_str(), mark.generation), ("l", 3));
-        assert_eq!(super::mark("<domain><metadata><mark lab='l'/></metadata></domain>"), None);
-    }
 
     #[test]
     fn the_test_driver_answers() {

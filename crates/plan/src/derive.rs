@@ -19,14 +19,18 @@ const DHCP_OFFSET: u32 = 10;
 /// Decides everything about a lab. A valid lab always has a plan.
 pub fn plan(lab: &Lab) -> Plan {
     let clusters = lab.clusters.iter().map(|cluster| cluster_plan(lab, cluster)).collect();
-    let mut plan = Plan { format: FORMAT, lab: lab.name.clone(), id: String::new(), clusters };
-    plan.id = hex(&Sha256::digest(plan_bytes(&plan)), 8);
-    plan
+    Plan { format: FORMAT, lab: lab.name.clone(), id: String::new(), clusters }.identified()
 }
 
-fn plan_bytes(plan: &Plan) -> Vec<u8> {
-    // Plain data with string keys: there is nothing in it that JSON cannot say.
-    serde_json::to_vec(plan).unwrap_or_default()
+impl Plan {
+    /// The same with the id that it has.
+    #[must_use]
+    pub fn identified(mut self) -> Self {
+        self.id.clear();
+        // Plain data with string keys: there is nothing in it that JSON cannot say.
+        self.id = hex(&Sha256::digest(serde_json::to_vec(&self).unwrap_or_default()), 8);
+        self
+    }
 }
 
 fn cluster_plan(lab: &Lab, cluster: &Cluster) -> ClusterPlan {

@@ -5,6 +5,7 @@
 //!                           └──> render, engine, deploy, harness, report
 //! ```
 
+pub mod change;
 pub mod clusters;
 mod derive;
 pub mod graph;

@@ -6,6 +6,6 @@ mod xml;
 
 pub use ssh::{SshAccess, ssh_config};
 pub use xml::{
-    Accelerator, Error, Frozen, MARK_NAMESPACE, Machine, Mark, Start, command_line, domain, interface,
-    network,
+    Accelerator, Error, Frozen, MARK_NAMESPACE, Machine, Mark, Reservation, Start, command_line, domain,
+    interface, mark, network, reservation, reservations,
 };

@@ -9,13 +9,19 @@ use config::{
     model::Arch,
 };
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context, value::Serde};
-use plan::model::{InterfacePlan, NetworkPlan, NodePlan, Plan};
+use plan::model::{ClusterPlan, InterfacePlan, NetworkPlan, NodePlan, Plan};
 use serde::{Deserialize, Serialize};
 
 use crate::hardware::{Cpu, HostDevice};
 
 /// A network card, in a domain's XML and by itself.
 const INTERFACE: &str = include_str!("../templates/interface.xml");
+
+/// An address that is kept, in a network's XML and by itself.
+const RESERVATION: &str = include_str!("../templates/reservation.xml");
+
+/// Our mark, in an object's XML and by itself.
+const MARK: &str = include_str!("../templates/mark.xml");
 
 /// The XML namespace of our mark in libvirt's metadata.
 pub const MARK_NAMESPACE: &str = "urn:ai-how:mark:1";
@@ -49,8 +55,8 @@ impl std::fmt::Display for Accelerator {
     }
 }
 
-/// Says whose an object is; kept in its libvirt metadata. What does not bear it is never touched.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Says whose an object is, and as what it was made; kept in its libvirt metadata. What does not bear it is never touched.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     /// The lab's identity, unique on the host.
     pub lab: String,
@@ -60,6 +66,33 @@ pub struct Mark {
     pub plan: String,
     /// Counts the starts of the lab.
     pub generation: u64,
+    /// What the object was made from, as JSON: a domain's [`NodePlan`], or a network's [`ClusterPlan`] without nodes.
+    /// Empty where nobody will ask.
+    pub record: String,
+}
+
+impl Mark {
+    /// The same on a domain of this node.
+    pub fn of_node(self, node: &NodePlan) -> Self {
+        // Plain data with string keys: there is nothing in it that JSON cannot say.
+        Self { record: serde_json::to_string(node).unwrap_or_default(), ..self }
+    }
+
+    /// The same on a network of this cluster.
+    pub fn of_network(self, cluster: &ClusterPlan) -> Self {
+        let cluster = ClusterPlan { nodes: Vec::new(), ..cluster.clone() };
+        Self { record: serde_json::to_string(&cluster).unwrap_or_default(), ..self }
+    }
+
+    /// As what the domain that bears it was made.
+    pub fn node(&self) -> Option<NodePlan> {
+        serde_json::from_str(&self.record).ok()
+    }
+
+    /// Of what cluster the network that bears it is, without its nodes.
+    pub fn cluster(&self) -> Option<ClusterPlan> {
+        serde_json::from_str(&self.record).ok()
+    }
 }
 
 /// The files of a machine that was frozen, as the QEMU process sees them.
@@ -106,12 +139,45 @@ pub struct Machine {
     pub authorized_key: String,
 }
 
-/// An address that DHCP keeps for a card.
-#[derive(Serialize)]
-struct Reservation<'a> {
-    mac: &'a str,
-    name: &'a str,
-    address: Ipv4Addr,
+/// An address that a network's DHCP keeps for a card.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reservation {
+    /// The card's MAC address: colon-separated, lower case.
+    pub mac: String,
+    /// The host name that goes with it.
+    pub name: String,
+    /// The address.
+    pub address: Ipv4Addr,
+}
+
+/// For whom a network's DHCP keeps addresses: every card on it.
+pub fn reservations(plan: &Plan, network: &NetworkPlan) -> Vec<Reservation> {
+    plan.nodes()
+        .flat_map(|(_, node)| node.interfaces.iter().map(move |interface| (node, interface)))
+        .filter(|(_, interface)| interface.network == network.name)
+        .map(|(node, interface)| Reservation {
+            mac: interface.mac.clone(),
+            name: node.name.clone(),
+            address: interface.address,
+        })
+        .collect()
+}
+
+/// The XML of a reservation, as a network has it.
+///
+/// # Errors
+/// See [`Error`].
+pub fn reservation(reservation: &Reservation) -> Result<String, Error> {
+    render("reservation.xml", RESERVATION, context! { host => Serde(reservation) }, &reservation.mac)
+}
+
+/// The XML of a mark by itself. Libvirt gives it the prefix and [`MARK_NAMESPACE`].
+///
+/// # Errors
+/// See [`Error`].
+pub fn mark(mark: &Mark) -> Result<String, Error> {
+    let context = context! { mark => Serde(mark), mark_prefix => "" };
+    render("mark.xml", MARK, context, &mark.cluster)
 }
 
 /// The XML of a network, with a DHCP reservation for every card on it.
@@ -119,21 +185,11 @@ struct Reservation<'a> {
 /// # Errors
 /// See [`Error`].
 pub fn network(plan: &Plan, network: &NetworkPlan, mark: &Mark) -> Result<String, Error> {
-    let hosts: Vec<_> = plan
-        .nodes()
-        .flat_map(|(_, node)| node.interfaces.iter().map(move |interface| (node, interface)))
-        .filter(|(_, interface)| interface.network == network.name)
-        .map(|(node, interface)| Reservation {
-            mac: &interface.mac,
-            name: &node.name,
-            address: interface.address,
-        })
-        .collect();
     let context = context! {
         namespace => MARK_NAMESPACE,
         mark => Serde(mark),
         network => Serde(network),
-        hosts => Serde(&hosts),
+        hosts => Serde(reservations(plan, network)),
         mac => bridge_mac(network),
         prefix => network.subnet.prefix_len(),
     };
@@ -249,6 +305,8 @@ fn render(name: &str, template: &str, context: Value, object: &str) -> Result<St
     });
     environment
         .add_template("interface.xml", INTERFACE)
+        .and_then(|()| environment.add_template("reservation.xml", RESERVATION))
+        .and_then(|()| environment.add_template("mark.xml", MARK))
         .and_then(|()| environment.render_named_str(name, template, context))
         .map_err(|source| Error { object: object.to_owned(), source })
 }
@@ -291,6 +349,7 @@ mod tests {
             cluster: "hpc".into(),
             plan: "0123456789abcdef".into(),
             generation: 1,
+            record: r#"{"name":"compute-01"}"#.into(),
         }
     }
 

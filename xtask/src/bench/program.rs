@@ -103,7 +103,7 @@ impl Program {
     pub(crate) fn destroy(&self) -> Result<(), Failure> {
         let limit = Duration::from_secs(60);
         let destroyed = labs::ALL.map(|lab| {
-            let arguments = [&["cluster", "destroy"][..], lab].concat();
+            let arguments = [&["cluster", "destroy", "--force"][..], lab].concat();
             self.run_with(&self.cache, "destroy", &arguments, limit, &Cancel::new())
         });
         destroyed.into_iter().collect::<Result<Vec<Cost>, Failure>>()?;

@@ -1,6 +1,6 @@
 //! The arguments of `cluster`, and `cluster snapshot`.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 use super::{Format, Lab};
 
@@ -8,34 +8,32 @@ use super::{Format, Lab};
 #[derive(Debug, Subcommand)]
 pub enum Cluster {
     /// Start what is not running, deploy SLURM on it, and wait until it takes jobs
-    Start {
-        /// Which lab.
-        #[command(flatten)]
-        lab: Lab,
-        /// Boot every node, even where a template could be copied.
-        #[arg(long)]
-        cold: bool,
-        /// Start the machines alone.
-        #[arg(long)]
-        no_deploy: bool,
-        /// How progress is written.
-        #[arg(long, value_enum, default_value_t)]
-        format: Format,
-    },
+    ///
+    /// What runs already and is as the file has it is left alone; what the file has otherwise by now is changed.
+    ///
+    /// Example: ai-how cluster start config/lab.yaml --dry-run
+    Start(Start),
     /// Show what runs
+    ///
+    /// Example: ai-how cluster status config/lab.yaml --format json
     Status {
-        /// Which lab.
+        /// Which part of which lab.
         #[command(flatten)]
-        lab: Lab,
+        part: Part,
         /// How it is written.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
     /// Power every node off; the disks stay
+    ///
+    /// Example: ai-how cluster stop config/two-clusters.yaml --cluster hpc
     Stop {
-        /// Which lab.
+        /// Which part of which lab.
         #[command(flatten)]
-        lab: Lab,
+        part: Part,
+        /// Only tell what would be done.
+        #[arg(long)]
+        dry_run: bool,
         /// How progress is written.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
@@ -60,11 +58,57 @@ pub enum Cluster {
         format: Format,
     },
     /// Remove everything of it, the disks too
-    Destroy {
-        /// Which lab.
-        #[command(flatten)]
-        lab: Lab,
-    },
+    ///
+    /// Example: ai-how cluster destroy config/lab.yaml --force
+    Destroy(Destroy),
+}
+
+/// Which part of which lab a command is about.
+#[derive(Debug, Clone, Args)]
+pub struct Part {
+    /// Which lab.
+    #[command(flatten)]
+    pub lab: Lab,
+    /// Only this cluster of it.
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+}
+
+/// Arguments of `cluster start`.
+#[derive(Debug, Clone, Args)]
+pub struct Start {
+    /// Which part of which lab.
+    #[command(flatten)]
+    pub part: Part,
+    /// Boot every node, even where a template could be copied.
+    #[arg(long)]
+    pub cold: bool,
+    /// Start the machines alone.
+    #[arg(long)]
+    pub no_deploy: bool,
+    /// Only tell what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do it without asking where nodes lose their disks.
+    #[arg(long)]
+    pub force: bool,
+    /// How progress is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Arguments of `cluster destroy`.
+#[derive(Debug, Clone, Args)]
+pub struct Destroy {
+    /// Which part of which lab.
+    #[command(flatten)]
+    pub part: Part,
+    /// Only tell what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `cluster snapshot` commands.

@@ -17,7 +17,7 @@ use clap::{
 };
 
 pub use self::{
-    cluster::{Cluster, Snapshot},
+    cluster::{Cluster, Destroy, Part, Snapshot, Start},
     image::{Arch, Image},
     inventory::{Generate, Inventory, InventoryFormat},
     node::{Console, Copy, Exec, Logs, Ssh},

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::DEFAULT_FILE;
+use super::{DEFAULT_FILE, Place};
 
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
@@ -38,6 +38,18 @@ pub struct PlanShow {
     /// How the plan is written.
     #[arg(long, value_enum, default_value_t)]
     pub format: PlanFormat,
+    /// Show instead what a start would change of what there is, and what was changed behind its back.
+    #[arg(long)]
+    pub diff: bool,
+    /// Whose libvirt runs the machines.
+    #[arg(long = "lab", value_enum, default_value_t, value_name = "PLACE", requires = "diff")]
+    pub place: Place,
+    /// A fork of the lab, instead of the lab itself.
+    #[arg(long, value_name = "NAME", requires = "diff")]
+    pub fork: Option<String>,
+    /// Only this cluster of it.
+    #[arg(long, value_name = "NAME", requires = "diff")]
+    pub cluster: Option<String>,
 }
 
 /// Arguments of `plan clusters`.

@@ -1,18 +1,19 @@
 //! `ai-how cluster`: start, status, stop, destroy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use engine::{NodeStatus, Site};
+use engine::{NodeStatus, Scope, Site};
 use events::Phase;
 use image::{Image, Store};
 use lab::accelerator;
 use plan::Plan;
 use system::cancel::Cancel;
 
-use super::{fork, snapshot};
+use super::{changes, fork, snapshot};
 use crate::{
     bring_up::{BringUp, deploy_failure},
-    cli::{Cluster, Format, Lab},
+    cli::{Cluster, Destroy, Format, Lab, Part, Start},
+    confirm::confirm,
     document, exit,
     failure::Failure,
     output,
@@ -22,11 +23,21 @@ use crate::{
 
 pub(crate) fn run(command: Cluster, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
     match command {
-        Cluster::Start { lab, cold, no_deploy, format } => {
-            start(&lab, How { cold, deploy: !no_deploy }, format, settings, cancel)
+        Cluster::Start(arguments) => {
+            let Start { part, cold, no_deploy, dry_run, force, format } = arguments;
+            let (plan, site) = document::site(&part.lab, settings)?;
+            let scope = scope(&part, &[&plan])?;
+            let how = How { cold, deploy: !no_deploy, dry_run, force, scope };
+            start(&Target { lab: &part.lab, plan: &plan, site: &site }, &how, format, settings, cancel)
         }
-        Cluster::Status { lab, format } => status(&lab, format, settings, cancel),
-        Cluster::Stop { lab, format } => stop(&lab, format, settings, cancel),
+        Cluster::Status { part, format } => status(&part, format, settings, cancel),
+        Cluster::Stop { part, dry_run, format } => {
+            let (plan, site) = document::site(&part.lab, settings)?;
+            let target = Target { lab: &part.lab, plan: &plan, site: &site };
+            let recorded = site.plan()?;
+            let scope = scope(&part, &[recorded.as_ref().unwrap_or(&plan), &plan])?;
+            stop(&target, &scope, dry_run, format, settings, cancel)
+        }
         Cluster::Fork { name, lab, count, format } => {
             let names = match count {
                 None => vec![name],
@@ -35,41 +46,100 @@ pub(crate) fn run(command: Cluster, settings: &Settings, cancel: &Cancel) -> Res
             fork::run(&names, &lab, format, settings, cancel)
         }
         Cluster::Snapshot(command) => snapshot::run(command, settings, cancel),
-        Cluster::Destroy { lab } => destroy(&lab, settings, cancel),
+        Cluster::Destroy(Destroy { part, dry_run, force }) => {
+            let (plan, site) = document::site(&part.lab, settings)?;
+            let target = Target { lab: &part.lab, plan: &plan, site: &site };
+            // A lab whose record cannot be read can still be destroyed, as a whole.
+            let recorded = if part.cluster.is_some() { site.plan()? } else { None };
+            let scope = scope(&part, &[recorded.as_ref().unwrap_or(&plan), &plan])?;
+            destroy(&target, &scope, Whether { dry_run, force }, cancel)
+        }
     }
 }
 
-/// How a lab is started.
+/// A lab that a command is about.
 #[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'a> {
+    /// As the user named it.
+    pub(crate) lab: &'a Lab,
+    /// The plan of its file.
+    pub(crate) plan: &'a Plan,
+    /// Where it is.
+    pub(crate) site: &'a Site,
+}
+
+/// How a lab is started.
+#[derive(Debug, Clone)]
 pub(crate) struct How {
     /// Every node boots, even where a template could be copied.
     pub(crate) cold: bool,
     /// SLURM is deployed, too.
     pub(crate) deploy: bool,
+    /// Nothing is done, only told.
+    pub(crate) dry_run: bool,
+    /// Nodes may lose their disks without a question.
+    pub(crate) force: bool,
+    /// Which part of it.
+    pub(crate) scope: Scope,
 }
 
-/// Starts the lab and leaves it running.
+/// Which part of a lab the arguments mean; a cluster may be named by its key, too.
+pub(crate) fn scope(part: &Part, plans: &[&Plan]) -> Result<Scope, Failure> {
+    let Some(name) = &part.cluster else { return Ok(Scope::Lab) };
+    let clusters = || plans.iter().flat_map(|plan| &plan.clusters);
+    match clusters().find(|cluster| cluster.name == *name || cluster.key == *name) {
+        Some(cluster) => Ok(Scope::Cluster(cluster.name.clone())),
+        None => {
+            let known: BTreeSet<&str> = clusters().map(|cluster| cluster.name.as_str()).collect();
+            let known = known.into_iter().collect::<Vec<_>>().join(", ");
+            let message = format!("{} has no cluster `{name}`; there are: {known}", part.lab.file.display());
+            Err(Failure::new(exit::USAGE, message))
+        }
+    }
+}
+
+/// Starts a part of the lab and leaves it running.
 pub(crate) fn start(
-    lab: &Lab,
-    how: How,
+    target: &Target<'_>,
+    how: &How,
     format: Format,
     settings: &Settings,
     cancel: &Cancel,
 ) -> Result<u8, Failure> {
-    let (plan, site) = document::site(lab, settings)?;
+    let Target { lab, plan, site } = *target;
     if let Some(fork) = lab.fork.as_ref().filter(|_| !site.folder.has_disks()) {
         let message =
             format!("there is no fork `{fork}`; `ai-how cluster fork {fork}` makes it of the lab that runs");
         return Err(Failure::new(exit::USAGE, message));
     }
+    if how.dry_run {
+        let changes = changes::find(site, plan, &how.scope, cancel)?;
+        return changes::show(&changes, site, format == Format::Json);
+    }
     let verdict = accelerator::probe(&settings.cache, plan.archs(), cancel)?;
     let fresh = !site.folder.path().exists();
-    let _lock = lock(&site)?;
-    let about = About { verb: "start", plan: &plan, file: &lab.file, verdict: &verdict, format };
+    let _lock = lock(site)?;
+    let losers = changes::find(site, plan, &how.scope, cancel)?.losers();
+    if !losers.is_empty() {
+        let what = format!("remove the disks of {} (`ai-how plan --diff` tells why)", losers.join(", "));
+        if !confirm(&what, how.force, cancel)? {
+            return Ok(exit::OK);
+        }
+    }
+    let about = About { verb: "start", plan, file: &lab.file, verdict: &verdict, format };
     let run = Run::start(&about, settings, site.folder.path())?;
-    let up = BringUp { plan: &plan, verdict: &verdict, run: &run, settings, cold: how.cold, cancel };
+    let up = BringUp {
+        plan,
+        scope: &how.scope,
+        force: !losers.is_empty(),
+        verdict: &verdict,
+        run: &run,
+        settings,
+        cold: how.cold,
+        cancel,
+    };
     let result = (|| {
-        let images = images(&plan, &run, settings, cancel).or_else(|failure| {
+        let images = images(&how.scope.narrow(plan), &run, settings, cancel).or_else(|failure| {
             // Nothing was made yet, and the lock needed the folder.
             if fresh {
                 site.folder.remove()?;
@@ -81,7 +151,7 @@ pub(crate) fn start(
             let started = up.boot(&session, &images, how.deploy)?;
             Ok((session, started))
         })?;
-        if how.deploy && plan.clusters.iter().any(|cluster| cluster.slurm.is_some()) {
+        if how.deploy && how.scope.narrow(plan).clusters.iter().any(|cluster| cluster.slurm.is_some()) {
             let ansible = || deploy::find_ansible(&settings.cache).map_err(deploy_failure);
             up.deploy(&session, &images, &started, ansible).or_else(|failure| {
                 // Its machines are there to look at what went wrong, and for the next start to go on from.
@@ -91,7 +161,7 @@ pub(crate) fn start(
                 Err(failure)
             })?;
         }
-        session.settle(&plan, &started.copies, cancel);
+        session.settle(plan, &started.copies, cancel);
         Ok(session.keep()?)
     })();
     run.finish(result)
@@ -116,9 +186,19 @@ pub(crate) fn images(
 }
 
 /// Shows what runs.
-pub(crate) fn status(lab: &Lab, format: Format, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
-    let (plan, site) = document::site(lab, settings)?;
-    let nodes = engine::status(&site, &plan, cancel)?;
+pub(crate) fn status(
+    part: &Part,
+    format: Format,
+    settings: &Settings,
+    cancel: &Cancel,
+) -> Result<u8, Failure> {
+    let (plan, site) = document::site(&part.lab, settings)?;
+    let scope = scope(part, &[&plan])?;
+    let mut nodes = engine::status(&site, &plan, cancel)?;
+    nodes.retain(|status| {
+        plan.nodes()
+            .any(|(cluster, node)| node.domain == status.domain && scope.has(&cluster.name, &node.domain))
+    });
     match format {
         Format::Json => output::data(format_args!("{:#}\n", json(&plan, &site, &nodes)?))?,
         Format::Text => {
@@ -166,8 +246,16 @@ fn json(plan: &Plan, site: &Site, nodes: &[NodeStatus]) -> Result<serde_json::Va
     }))
 }
 
-fn stop(lab: &Lab, format: Format, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
-    let (plan, site) = document::site(lab, settings)?;
+/// Powers nodes off.
+pub(crate) fn stop(
+    target: &Target<'_>,
+    scope: &Scope,
+    dry_run: bool,
+    format: Format,
+    settings: &Settings,
+    cancel: &Cancel,
+) -> Result<u8, Failure> {
+    let Target { lab, plan, site } = *target;
     let absent = || {
         output::words(format_args!("the lab {} does not run\n", site.folder.id()));
         Ok(exit::OK)
@@ -176,30 +264,93 @@ fn stop(lab: &Lab, format: Format, settings: &Settings, cancel: &Cancel) -> Resu
     if !site.folder.path().exists() {
         return absent();
     }
-    let _lock = lock(&site)?;
+    let _lock = if dry_run { None } else { Some(lock(site)?) };
     let Some(session) = site.find(cancel)? else { return absent() };
     // What runs is what is stopped, whatever the file says by now.
-    let running = site.plan()?.unwrap_or(plan);
+    let running = session.plan(plan)?.unwrap_or_else(|| plan.clone());
+    if dry_run {
+        let labels = session.running(&running)?;
+        let meant = running
+            .nodes()
+            .filter(|(cluster, node)| scope.has(&cluster.name, &node.domain) && labels.contains(&node.label));
+        return tell("would power off", meant.map(|(_, node)| node.label.as_str()));
+    }
     let verdict = accelerator::probe(&settings.cache, running.archs(), cancel)?;
     let about = About { verb: "stop", plan: &running, file: &lab.file, verdict: &verdict, format };
     let run = Run::start(&about, settings, site.folder.path())?;
-    let result =
-        run.phase(Phase::Cleanup, || Ok(session.stop(&running, verdict.slowest(), run.sink(), cancel)?));
+    let result = run.phase(Phase::Cleanup, || {
+        Ok(session.stop(&running, scope, verdict.slowest(), run.sink(), cancel)?)
+    });
     run.finish(result)
 }
 
-/// Removes everything of the lab.
-pub(crate) fn destroy(lab: &Lab, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
-    let (_, site) = document::site(lab, settings)?;
-    let _lock = lock(&site)?;
+/// What a command does before something is lost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Whether {
+    /// Nothing is done, only told.
+    pub(crate) dry_run: bool,
+    /// There is no question.
+    pub(crate) force: bool,
+}
+
+/// Removes a part of the lab.
+pub(crate) fn destroy(
+    target: &Target<'_>,
+    scope: &Scope,
+    whether: Whether,
+    cancel: &Cancel,
+) -> Result<u8, Failure> {
+    let Target { plan, site, .. } = *target;
+    let id = site.folder.id();
+    let gone = || {
+        output::words(format_args!("nothing is left of the lab {id}\n"));
+        Ok(exit::OK)
+    };
+    if !site.folder.path().exists() {
+        return gone();
+    }
+    if whether.dry_run {
+        let recorded = site.plan().ok().flatten().unwrap_or_else(|| plan.clone());
+        let meant = recorded.nodes().filter(|(cluster, node)| {
+            scope.has(&cluster.name, &node.domain) && site.folder.path().join(&node.disk).exists()
+        });
+        return tell("would remove", meant.map(|(_, node)| node.label.as_str()));
+    }
+    let what = match scope {
+        Scope::Cluster(name) => format!("remove the cluster {name} of the lab {id} with its disks"),
+        Scope::Lab | Scope::Nodes(_) => format!("remove the lab {id} with its disks"),
+    };
+    if !confirm(&what, whether.force, cancel)? {
+        return Ok(exit::OK);
+    }
+    let _lock = lock(site)?;
     let forks = site.folder.forks();
-    site.destroy(cancel)?;
-    output::words(format_args!("nothing is left of the lab {}\n", site.folder.id()));
-    if !forks.is_empty() {
+    if *scope == Scope::Lab {
+        site.destroy(cancel)?;
+        gone()?;
+    } else {
+        let session = site.find(cancel)?;
+        let recorded = match &session {
+            Some(session) => session.plan(plan)?,
+            None => site.plan()?,
+        };
+        drop(session);
+        site.destroy_part(recorded.as_ref().unwrap_or(plan), scope, cancel)?;
+        output::words(format_args!("{}: done\n", what));
+    }
+    if !forks.is_empty() && !site.folder.path().exists() {
         let forks = forks.join(", ");
         output::words(format_args!(
             "its forks live on: {forks} (`cluster destroy --fork NAME` removes one)\n"
         ));
     }
+    Ok(exit::OK)
+}
+
+/// Tells what would be done with nodes.
+fn tell<'a>(what: &str, nodes: impl Iterator<Item = &'a str>) -> Result<u8, Failure> {
+    let nodes: Vec<&str> = nodes.collect();
+    let nodes = if nodes.is_empty() { "nothing".to_owned() } else { nodes.join(", ") };
+    output::data(format_args!("{what}: {nodes}\n"))?;
     Ok(exit::OK)
 }

@@ -1,5 +1,6 @@
 //! One module for each command.
 
+pub(crate) mod changes;
 pub(crate) mod cluster;
 pub(crate) mod doctor;
 pub(crate) mod fork;

@@ -46,8 +46,8 @@ pub(crate) fn console(arguments: &cli::Console, settings: &Settings) -> Result<u
 /// A lab that runs, with the plan of what runs.
 fn open(at: &At, settings: &Settings, cancel: &Cancel) -> Result<(Plan, Session), Failure> {
     let (plan, site) = document::site(&at.lab(), settings)?;
-    let plan = site.plan()?.unwrap_or(plan);
     let session = site.find(cancel)?.ok_or_else(|| engine::Error::NotRunning { lab: site.folder.id() })?;
+    let plan = session.plan(&plan)?.unwrap_or(plan);
     Ok((plan, session))
 }
 
@@ -99,14 +99,14 @@ fn chosen(arguments: &Exec, plan: &Plan, running: &[String]) -> Result<Vec<Strin
         }
         named.push(&node.label);
     }
-    let role = |node: &NodePlan| serde_json::to_value(node.role).ok();
+    let has_role = |node: &NodePlan, wanted: &String| node.role.name() == wanted;
     if let Some(none) =
-        arguments.role.iter().find(|wanted| plan.nodes().all(|(_, node)| role(node) != Some(json!(wanted))))
+        arguments.role.iter().find(|wanted| !plan.nodes().any(|(_, node)| has_role(node, wanted)))
     {
         let message = format!("no node of {} has the role `{none}`", arguments.at.file.display());
         return Err(Failure::new(exit::USAGE, message));
     }
-    let of_role = |node: &NodePlan| arguments.role.iter().any(|wanted| role(node) == Some(json!(wanted)));
+    let of_role = |node: &NodePlan| arguments.role.iter().any(|wanted| has_role(node, wanted));
     let meant = |node: &&NodePlan| {
         let meant = arguments.all || of_role(node);
         named.contains(&&node.label) || (meant && running.contains(&node.label))

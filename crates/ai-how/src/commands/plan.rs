@@ -3,13 +3,15 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use config::model::Image as ImageName;
-use engine::{Forecast, Start};
+use engine::{Forecast, Scope, Start};
 use image::{Recipe, Store};
 use lab::accelerator;
+use system::cancel::Cancel;
 
+use super::{changes, cluster};
 use crate::{
     bring_up,
-    cli::{Plan, PlanClusters, PlanClustersFormat, PlanFormat, PlanShow, PlanView},
+    cli::{Lab, Part, Plan, PlanClusters, PlanClustersFormat, PlanFormat, PlanShow, PlanView},
     document::{self, Document},
     exit,
     failure::Failure,
@@ -17,12 +19,29 @@ use crate::{
     settings::Settings,
 };
 
-pub(crate) fn run(arguments: &Plan, settings: &Settings) -> Result<u8, Failure> {
+pub(crate) fn run(arguments: &Plan, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
     match &arguments.view {
         Some(PlanView::Clusters(arguments)) => clusters(arguments, settings),
-        Some(PlanView::Show(arguments)) => show(arguments, settings),
-        None => show(&arguments.whole, settings),
+        Some(PlanView::Show(arguments)) => show(arguments, settings, cancel),
+        None => show(&arguments.whole, settings, cancel),
     }
+}
+
+/// What a start would change.
+fn diff(arguments: &PlanShow, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
+    let json = match arguments.format {
+        PlanFormat::Text => false,
+        PlanFormat::Json => true,
+        PlanFormat::Mermaid | PlanFormat::Dot => {
+            return Err(Failure::new(exit::USAGE, "--diff is written as text or JSON"));
+        }
+    };
+    let (place, fork) = (arguments.place, arguments.fork.clone());
+    let lab = Lab { file: arguments.file.clone(), place, fork };
+    let part = Part { lab, cluster: arguments.cluster.clone() };
+    let (plan, site) = document::site(&part.lab, settings)?;
+    let scope = cluster::scope(&part, &[&plan])?;
+    changes::show(&changes::find(&site, &plan, &scope, cancel)?, &site, json)
 }
 
 /// The planned machines, in the form of version 1.0.
@@ -39,7 +58,10 @@ fn clusters(arguments: &PlanClusters, settings: &Settings) -> Result<u8, Failure
     Ok(exit::OK)
 }
 
-fn show(arguments: &PlanShow, settings: &Settings) -> Result<u8, Failure> {
+fn show(arguments: &PlanShow, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
+    if arguments.diff {
+        return diff(arguments, settings, cancel);
+    }
     let plan = document::plan(&arguments.file, settings)?;
     match arguments.format {
         PlanFormat::Text => {
@@ -82,6 +104,8 @@ fn start(plan: &plan::Plan, settings: &Settings) -> Result<String, Failure> {
         templates: Some(&settings.templates),
         deployed: &bring_up::deployed(plan, None)?,
         record: None,
+        scope: &Scope::Lab,
+        force: false,
     };
     Ok(engine::forecast(&start)?.iter().map(line).collect())
 }

@@ -1,6 +1,6 @@
 //! `ai-how cluster snapshot`: create, list, revert, rm.
 
-use engine::{Session, Start};
+use engine::{Scope, Session, Start};
 use events::{EventKind, Phase};
 use serde_json::json;
 use system::{cancel::Cancel, clock::Stopwatch};
@@ -61,8 +61,16 @@ impl Work<'_> {
         let result = (|| {
             let images = cluster::images(plan, &run, self.settings, self.cancel)?;
             let deployed = bring_up::deployed(plan, None)?;
-            let start =
-                Start { plan, images: &images, verdict, templates: None, deployed: &deployed, record: None };
+            let start = Start {
+                plan,
+                images: &images,
+                verdict,
+                templates: None,
+                deployed: &deployed,
+                record: None,
+                scope: &Scope::Lab,
+                force: false,
+            };
             run.phase(Phase::Boot, || {
                 let watch = Stopwatch::start();
                 let message = work(session, &start, &run)?;

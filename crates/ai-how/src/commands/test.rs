@@ -3,17 +3,17 @@
 use std::io::{BufRead, IsTerminal, stdin};
 
 use deploy::Installation;
-use engine::{Session, Site};
+use engine::{Scope, Session, Site};
 use events::Phase;
 use harness::{Suites, select::Selection};
 use lab::accelerator::{self, Verdict};
 use plan::Plan;
 use system::cancel::Cancel;
 
-use super::cluster::{self, How};
+use super::cluster::{self, How, Target, Whether};
 use crate::{
     bring_up::{BringUp, deploy_failure},
-    cli::{Format, Lab, Test, TestVerb},
+    cli::{Format, Lab, Part, Test, TestVerb},
     document, exit,
     failure::Failure,
     measure, output,
@@ -39,11 +39,23 @@ pub(crate) fn run(arguments: Test, settings: &Settings, cancel: &Cancel) -> Resu
             test.throw_away("sabotage", |work| work.sabotage(&selection))
         }
         TestVerb::StartCluster => {
-            let how = How { cold: arguments.cold, deploy: false };
-            cluster::start(&lab, how, arguments.format, settings, cancel)
+            let (plan, site) = document::site(&lab, settings)?;
+            let how =
+                How { cold: arguments.cold, deploy: false, dry_run: false, force: false, scope: Scope::Lab };
+            let target = Target { lab: &lab, plan: &plan, site: &site };
+            cluster::start(&target, &how, arguments.format, settings, cancel)
         }
-        TestVerb::StopCluster => cluster::destroy(&lab, settings, cancel),
-        TestVerb::Status => cluster::status(&lab, arguments.format, settings, cancel),
+        TestVerb::StopCluster => {
+            let (plan, site) = document::site(&lab, settings)?;
+            let target = Target { lab: &lab, plan: &plan, site: &site };
+            // What a test framework started, it takes down without a question.
+            let whether = Whether { dry_run: false, force: true };
+            cluster::destroy(&target, &Scope::Lab, whether, cancel)
+        }
+        TestVerb::Status => {
+            let part = Part { lab: lab.clone(), cluster: None };
+            cluster::status(&part, arguments.format, settings, cancel)
+        }
         TestVerb::DeployAnsible => test.on_running("deploy", |work| test.deploy(work)),
         TestVerb::RunTests { suite } => {
             let suites = test.suites()?;
@@ -110,6 +122,8 @@ impl Command<'_> {
 
     fn bring_up<'b>(&'b self, plan: &'b Plan, verdict: &'b Verdict, run: &'b Run) -> BringUp<'b> {
         BringUp {
+            scope: &Scope::Lab,
+            force: false,
             plan,
             verdict,
             run,

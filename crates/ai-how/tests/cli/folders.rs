@@ -22,7 +22,7 @@ fn look_around(home: &Home, state: &Path) {
         (&["ssh", "--file", "lab.yaml", "controller"], 1),
         (&["console", "--file", "lab.yaml", "controller"], 1),
         (&["test", "--file", "lab.yaml", "run-tests"], 1),
-        (&["cluster", "destroy", "lab.yaml"], 0),
+        (&["cluster", "destroy", "lab.yaml", "--force"], 0),
         (&["image", "list", "--format", "json"], 0),
     ] {
         let mut command = home.command(arguments);

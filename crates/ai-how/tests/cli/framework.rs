@@ -129,7 +129,7 @@ fn a_plan_of_another_version_is_told_and_can_be_removed() {
     home.write(format!("{folder}/plan.json"), r#"{"format": 99}"#);
     home.run(status).fails(1, &["plan.json", "it is of format 99", "ai-how cluster destroy"]);
     home.run(["ssh", "--file", "lab.yaml", "controller"]).fails(1, &["it is of format 99"]);
-    home.run(["cluster", "destroy", "lab.yaml"]).succeeds();
+    home.run(["cluster", "destroy", "lab.yaml", "--force"]).succeeds();
     assert!(!std::path::Path::new(&folder).exists());
 }
 

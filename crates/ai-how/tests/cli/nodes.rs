@@ -30,7 +30,7 @@ fn a_lab_that_does_not_run_is_told_with_the_way_to_start_it() {
     let ran = home.run(["cluster", "stop", "lab.yaml"]);
     assert_eq!((ran.code, ran.out.as_str()), (Some(0), ""), "{ran:#?}");
     assert_eq!(home.names("state"), Vec::<String>::new(), "asking makes no lab and is no run");
-    let ran = home.run(["cluster", "destroy", "lab.yaml"]);
+    let ran = home.run(["cluster", "destroy", "lab.yaml", "--force"]);
     assert_eq!((ran.code, ran.out.as_str()), (Some(0), ""), "{ran:#?}");
     assert_eq!(home.names("state/labs"), Vec::<String>::new());
 }

@@ -56,7 +56,7 @@ fn a_wrong_file_ends_every_command_with_all_its_errors() {
         &["cluster", "start", "wrong.yaml"],
         &["cluster", "status", "wrong.yaml"],
         &["cluster", "stop", "wrong.yaml"],
-        &["cluster", "destroy", "wrong.yaml"],
+        &["cluster", "destroy", "wrong.yaml", "--force"],
         &["ssh", "--file", "wrong.yaml", "controller"],
         &["console", "--file", "wrong.yaml", "controller"],
         &["test", "--file", "wrong.yaml", "run-tests"],

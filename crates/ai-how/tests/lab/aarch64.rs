@@ -69,8 +69,8 @@ fn aarch64_nodes_are_copied_deployed_kept_reverted_and_forked() {
     assert_eq!(on(&fork, "arm", "cat /run/nonce; rm /run/nonce"), "nonce\n");
     assert_eq!(on(&fork, "controller", JOB), "arm aarch64\nx86 x86_64\n");
     assert_eq!(on(&[], "arm", "cat /run/nonce"), "nonce\n");
-    bench.ok(&["cluster", "destroy", "bench.yaml", "--fork", "try"]);
-    bench.ok(&["cluster", "destroy", "bench.yaml"]);
+    bench.ok(&["cluster", "destroy", "bench.yaml", "--force", "--fork", "try"]);
+    bench.ok(&["cluster", "destroy", "bench.yaml", "--force"]);
 
     // What was deployed once is there at once, and somebody else.
     let second = Start::of(&bench, cache.command(&bench, &START), "second").done();
@@ -79,7 +79,7 @@ fn aarch64_nodes_are_copied_deployed_kept_reverted_and_forked() {
     let new_keys = assert_identities(&bench, &|node, command| on(&[], node, command));
     assert!(keys.is_disjoint(&new_keys), "{keys:?} {new_keys:?}");
     assert_eq!(on(&[], "arm", "systemctl --failed --no-legend"), "");
-    bench.ok(&["cluster", "destroy", "bench.yaml"]);
+    bench.ok(&["cluster", "destroy", "bench.yaml", "--force"]);
     bench.assert_clean("aarch64 nodes");
 }
 

@@ -161,10 +161,11 @@ impl Drop for Bench {
         let ids = labs.filter_map(|lab| lab.file_name().into_string().ok());
         let forks = ids.filter_map(|id| Some(id.split_once('+')?.1.to_owned()));
         for fork in forks {
-            let destroyed = self.command(&["cluster", "destroy", "bench.yaml", "--fork", &fork]).output();
+            let destroyed =
+                self.command(&["cluster", "destroy", "bench.yaml", "--force", "--fork", &fork]).output();
             drop(destroyed);
         }
-        let destroyed = self.command(&["cluster", "destroy", "bench.yaml"]).output();
+        let destroyed = self.command(&["cluster", "destroy", "bench.yaml", "--force"]).output();
         drop(destroyed);
     }
 }

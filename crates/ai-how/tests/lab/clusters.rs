@@ -51,6 +51,6 @@ fn two_clusters_of_one_file_are_two_clusters() {
     for cluster in ["prod", "test"] {
         assert!(bench.events().contains(&format!("\"node\":\"{cluster}-compute-01\"")), "{}", bench.events());
     }
-    bench.ok(&["cluster", "destroy", "bench.yaml"]);
+    bench.ok(&["cluster", "destroy", "bench.yaml", "--force"]);
     bench.assert_clean("a destroy of two clusters");
 }

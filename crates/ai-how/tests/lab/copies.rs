@@ -159,7 +159,7 @@ fn eight_copies_share_nothing() {
         assert_eq!(folders, [(own.as_str(), "folder")], "{name}: {said}");
         assert!(links.len() <= 1 && links.iter().all(|(_, to)| to == own), "{name}: {said}");
     }
-    bench.ok(&["cluster", "destroy", "bench.yaml"]);
+    bench.ok(&["cluster", "destroy", "bench.yaml", "--force"]);
     bench.assert_clean("eight copies");
 }
 
@@ -189,7 +189,7 @@ fn a_silent_agent_means_a_boot() {
     );
     let names = |node| bench.ok(&["ssh", "--file", "bench.yaml", node, "hostname"]);
     assert_eq!((names("controller"), names("compute-01")), ("controller\n".into(), "compute-01\n".into()));
-    bench.ok(&["cluster", "destroy", "bench.yaml"]);
+    bench.ok(&["cluster", "destroy", "bench.yaml", "--force"]);
     bench.assert_clean("a silent agent");
 }
 
@@ -202,6 +202,6 @@ fn a_cold_start_boots_every_node() {
     assert_eq!(told.copied_and_booted(), (0, 2), "{told:?}");
     assert_eq!(told.warnings(), [""; 0]);
     assert!(!cache.folder.join("templates").exists());
-    bench.ok(&["cluster", "destroy", "bench.yaml"]);
+    bench.ok(&["cluster", "destroy", "bench.yaml", "--force"]);
     bench.assert_clean("a cold start");
 }

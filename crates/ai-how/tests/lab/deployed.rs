@@ -32,7 +32,7 @@ fn a_cluster_comes_back_deployed_and_no_template_has_its_secrets() {
     let has_a_disk = |folder: &PathBuf| folder.join("node.qcow2").exists();
     killed.wait_until("a node's disk", |_| cache.templates().1.iter().any(has_a_disk));
     killed.kill();
-    bench.ok(&["cluster", "destroy", "bench.yaml"]);
+    bench.ok(&["cluster", "destroy", "bench.yaml", "--force"]);
     assert!(plan().contains("because no deployed node like controller was kept yet"), "{}", plan());
 
     let first = Start::of(&bench, cache.command(&bench, &START), "first");
@@ -65,7 +65,7 @@ fn a_cluster_comes_back_deployed_and_no_template_has_its_secrets() {
     let stopped = Start::of(&bench, cache.command(&bench, &START), "stopped").done();
     assert_eq!((stopped.tasks(), stopped.copied_and_booted()), (0, (0, 2)));
     assert_eq!(in_lab("srun -N1 hostname"), "compute-01\n");
-    bench.ok(&["cluster", "destroy", "bench.yaml"]);
+    bench.ok(&["cluster", "destroy", "bench.yaml", "--force"]);
 
     assert!(plan().contains("copies of its deployed nodes, without Ansible"), "{}", plan());
     let second = Start::of(&bench, cache.command(&bench, &START), "second").done();
@@ -73,7 +73,7 @@ fn a_cluster_comes_back_deployed_and_no_template_has_its_secrets() {
     assert_eq!(in_lab("srun -N1 hostname"), "compute-01\n");
     assert_ne!(fs::read(secret(&bench)).unwrap(), munge_key, "another lab has another key");
     assert_eq!(in_lab("systemctl --failed --no-legend"), "");
-    bench.ok(&["cluster", "destroy", "bench.yaml"]);
+    bench.ok(&["cluster", "destroy", "bench.yaml", "--force"]);
 
     // What the key depends on is told when it changed.
     let config = fs::read_to_string(bench.path("bench.yaml")).unwrap();

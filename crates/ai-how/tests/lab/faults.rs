@@ -32,7 +32,7 @@ fn a_node_that_never_gets_ready_shows_the_end_of_its_console() {
     assert!(said.contains("did not get ready: it said nothing within 6 s"), "{said}");
     assert!(said.contains("The end of its console") && said.contains("consoles/hpc-"), "{said}");
     // Its machines are off, its disks wait for the next start or for a destroy.
-    bench.ok(&["cluster", "destroy", "bench.yaml"]);
+    bench.ok(&["cluster", "destroy", "bench.yaml", "--force"]);
     bench.assert_clean("a start that failed");
 }
 
@@ -44,7 +44,7 @@ fn a_libvirt_that_is_killed_comes_back_and_keeps_its_machines() {
     let status = bench.ok(&["cluster", "status", "bench.yaml"]);
     assert_eq!(status.matches("running").count(), 2, "{status}");
     assert_eq!(bench.ok(&["ssh", "--file", "bench.yaml", "controller", "hostname"]), "controller\n");
-    bench.ok(&["cluster", "destroy", "bench.yaml"]);
+    bench.ok(&["cluster", "destroy", "bench.yaml", "--force"]);
     bench.assert_clean("a killed libvirt");
 }
 
@@ -58,8 +58,11 @@ fn a_lab_that_is_just_ending_is_destroyed_too() {
     signal("STOP", &keeper);
     signal("KILL", pid);
     start.kill();
-    let destroy =
-        bench.command(&["cluster", "destroy", "bench.yaml"]).stderr(Stdio::piped()).spawn().unwrap();
+    let destroy = bench
+        .command(&["cluster", "destroy", "bench.yaml", "--force"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     // Nothing tells that a command waits; one that is not there yet after this time is only not held up.
     thread::sleep(Duration::from_secs(1));
     signal("CONT", keeper);

@@ -44,12 +44,12 @@ fn a_fork_goes_on_by_itself_and_outlives_its_parent() {
         assert!(!refused.status.success());
     }
 
-    let destroyed = bench.run(&["cluster", "destroy", "bench.yaml"]);
+    let destroyed = bench.run(&["cluster", "destroy", "bench.yaml", "--force"]);
     assert!(words(&destroyed).contains("its forks live on: try1, try2"), "{}", words(&destroyed));
     assert_eq!(on(one, "controller", "srun -N1 hostname"), "compute-01\n");
-    bench.ok(&["cluster", "destroy", "bench.yaml", "--fork", "try1"]);
+    bench.ok(&["cluster", "destroy", "bench.yaml", "--force", "--fork", "try1"]);
     assert_eq!(on(two, "controller", elsewhere).trim(), started);
-    bench.ok(&["cluster", "destroy", "bench.yaml", "--fork", "try2"]);
+    bench.ok(&["cluster", "destroy", "bench.yaml", "--force", "--fork", "try2"]);
     bench.assert_clean("forks");
 }
 
@@ -102,8 +102,8 @@ fn a_fork_that_is_killed_leaves_the_lab_as_it_was_and_nothing_else() {
     bench.ok(&["cluster", "fork", "try", "bench.yaml"]);
     let ssh = ["ssh", "--file", "bench.yaml", "--fork", "try", "compute-01", "hostname"];
     assert_eq!(bench.ok(&ssh), "compute-01\n");
-    bench.ok(&["cluster", "destroy", "bench.yaml", "--fork", "try"]);
-    bench.ok(&["cluster", "destroy", "bench.yaml"]);
+    bench.ok(&["cluster", "destroy", "bench.yaml", "--force", "--fork", "try"]);
+    bench.ok(&["cluster", "destroy", "bench.yaml", "--force"]);
     bench.assert_clean("forks that were killed");
 }
 
@@ -155,7 +155,7 @@ fn what_is_destructive_runs_on_a_fork_that_goes() {
         thread::sleep(Duration::from_millis(50));
     }
     Start::of(&bench, command("whole"), "whole").done();
-    bench.ok(&["cluster", "destroy", "bench.yaml"]);
+    bench.ok(&["cluster", "destroy", "bench.yaml", "--force"]);
     bench.assert_clean("checks on forks");
 }
 

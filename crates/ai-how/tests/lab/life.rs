@@ -53,9 +53,9 @@ fn a_cluster_lives_over_a_stop_and_leaves_nothing() {
     bench.ok(&file);
     assert_eq!(on("compute-01", "cat ~/kept"), "kept\n");
 
-    bench.ok(&["cluster", "destroy", "bench.yaml"]);
+    bench.ok(&["cluster", "destroy", "bench.yaml", "--force"]);
     bench.assert_clean("a destroy");
-    bench.ok(&["cluster", "destroy", "bench.yaml"]);
+    bench.ok(&["cluster", "destroy", "bench.yaml", "--force"]);
 }
 
 /// Commands on several nodes, files to and from them, their logs, and programs that only know OpenSSH.

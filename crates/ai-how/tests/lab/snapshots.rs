@@ -270,7 +270,7 @@ fn a_cluster_goes_back_to_a_snapshot_and_its_job_goes_on() {
     assert_eq!(on(&bench, "controller", "srun -N1 hostname"), "compute-01\n");
     snapshot_ok(&bench, &["create", "last"]);
     a_job_outlives_the_hours_until_a_revert(&bench);
-    bench.ok(&["cluster", "destroy", "bench.yaml"]);
+    bench.ok(&["cluster", "destroy", "bench.yaml", "--force"]);
     bench.assert_clean("a snapshot");
     assert_eq!(fs::read_dir(bench.path("state/labs")).unwrap().count(), 0);
 }
@@ -385,6 +385,6 @@ fn killed_at_any_moment_there_are_whole_snapshots_and_a_lab() {
     }
     snapshot_ok(&bench, &["revert", "half"]);
     assert_eq!(nonces(&bench), NODES);
-    bench.ok(&["cluster", "destroy", "bench.yaml"]);
+    bench.ok(&["cluster", "destroy", "bench.yaml", "--force"]);
     bench.assert_clean("snapshots and reverts that were killed");
 }

@@ -31,7 +31,7 @@ struct Destroyed<'a>(&'a Bench, &'a str);
 
 impl Drop for Destroyed<'_> {
     fn drop(&mut self) {
-        let destroyed = self.0.command(&["cluster", "destroy", self.1]).output();
+        let destroyed = self.0.command(&["cluster", "destroy", self.1, "--force"]).output();
         drop(destroyed);
     }
 }
@@ -54,7 +54,7 @@ fn hostname(bench: &Bench, config: &str, node: &str) {
 }
 
 fn destroy(bench: &Bench, after: &str) {
-    bench.ok(&["cluster", "destroy", "bench.yaml"]);
+    bench.ok(&["cluster", "destroy", "bench.yaml", "--force"]);
     bench.assert_clean(after);
 }
 
