@@ -40,6 +40,8 @@ pub(crate) struct BringUp<'a> {
     pub(crate) scope: &'a Scope,
     /// Whether nodes may lose their disks.
     pub(crate) force: bool,
+    /// Whether its nodes are made anew.
+    pub(crate) rebuild: bool,
     /// How machines run here.
     pub(crate) verdict: &'a Verdict,
     /// Who hears of it.
@@ -95,11 +97,12 @@ impl BringUp<'_> {
         Ok(session.start(&start, self.run.sink(), self.cancel)?)
     }
 
-    /// Makes every cluster take jobs, as a phase of the run: those that do not yet are deployed with the Ansible that
-    /// `ansible` finds, and kept as templates.
+    /// Makes every cluster of `scope` take jobs, as a phase of the run: those that do not yet are deployed with the Ansible
+    /// that `ansible` finds, and kept as templates.
     pub(crate) fn deploy(
         &self,
         session: &Session,
+        scope: &Scope,
         images: &BTreeMap<String, Image>,
         started: &Started,
         ansible: impl FnOnce() -> Result<Installation, Failure>,
@@ -107,10 +110,8 @@ impl BringUp<'_> {
         self.run.phase(Phase::Deploy, || {
             let mut record = Record::read(session)?;
             let mut left = BTreeSet::new();
-            let meant = |cluster: &ClusterPlan| {
-                cluster.nodes.iter().any(|node| self.scope.has(&cluster.name, &node.domain))
-            };
-            for cluster in self.clusters(session)?.into_iter().filter(|cluster| meant(cluster)) {
+            let clusters = self.clusters(session)?.into_iter();
+            for cluster in clusters.filter(|cluster| scope.has_shared_of(&cluster.name)) {
                 let name = &cluster.name;
                 let fresh = cluster.nodes.iter().any(|node| started.fresh.contains(&node.domain));
                 let stands = started.deployed.contains(name) || (!fresh && record.says(self.plan, cluster));
@@ -220,6 +221,7 @@ impl BringUp<'_> {
             record,
             scope: self.scope,
             force: self.force,
+            rebuild: self.rebuild,
         }
     }
 

@@ -29,10 +29,20 @@ pub(crate) struct Document {
 impl Document {
     /// Reads and loads a file.
     pub(crate) fn load(path: &Path, strict: bool, settings: &Settings) -> Result<Self, Failure> {
-        let bytes = read(path)?;
+        Ok(Self::of(path, read(path)?, strict, settings))
+    }
+
+    /// Loads what a file has, or is going to have.
+    pub(crate) fn of(path: &Path, bytes: Vec<u8>, strict: bool, settings: &Settings) -> Self {
         let context = Context { strict, ..context(path, settings) };
         let loaded = config::load(&Source { name: &path.to_string_lossy(), bytes: &bytes }, &context);
-        Ok(Self { path: path.to_owned(), bytes, loaded })
+        Self { path: path.to_owned(), bytes, loaded }
+    }
+
+    /// Its text, where that is one.
+    pub(crate) fn source(&self) -> Result<&str, Failure> {
+        std::str::from_utf8(&self.bytes)
+            .map_err(|error| Failure::new(exit::CONFIG, format!("{}: {error}", self.path.display())))
     }
 
     /// One that is not looked at further than this.

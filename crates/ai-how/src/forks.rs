@@ -65,6 +65,7 @@ impl<'a> LabForks<'a> {
             record: None,
             scope: &Scope::Lab,
             force: false,
+            rebuild: false,
         };
         session.fork(names, &start, &Warnings(run.sink()), cancel)
     }

@@ -12,9 +12,11 @@
 mod check;
 pub mod diagnostic;
 mod draft;
+pub mod edit;
 mod expand;
 pub mod hardware;
 pub mod model;
+pub mod nodes;
 mod schema;
 mod settle;
 mod shape;

@@ -132,20 +132,24 @@ fn block_start(whole: &str, first: usize) -> usize {
 
 /// A text in the notation that the old one was in, as far as that can hold it; else in quotes.
 fn scalar(old: &str, new: &str) -> String {
+    if old.starts_with(['"', '\'', '|', '>']) { quoted(new) } else { written(new) }
+}
+
+/// A text without quotes where it means itself then, in every dialect and in brackets too; else in quotes.
+pub(crate) fn written(text: &str) -> String {
     let simple = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    let first = new.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/');
-    let stays_text = || plain(Dialect::Yaml11, new) == plain(Dialect::Core, new);
-    let is_text = || matches!(plain(Dialect::Yaml11, new), Value::String(_));
-    if !old.starts_with(['"', '\'', '|', '>'])
-        && first
-        && new.chars().all(simple)
-        && is_text()
-        && stays_text()
-    {
-        return new.to_owned();
+    let first = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/');
+    let stays_text = || plain(Dialect::Yaml11, text) == plain(Dialect::Core, text);
+    let is_text = || matches!(plain(Dialect::Yaml11, text), Value::String(_));
+    if first && text.chars().all(simple) && is_text() && stays_text() {
+        return text.to_owned();
     }
+    quoted(text)
+}
+
+fn quoted(text: &str) -> String {
     // What JSON writes in quotes means the same in YAML, which only has fewer characters that stand for themselves.
-    let quoted = Json::from(new).to_string();
+    let quoted = Json::from(text).to_string();
     quoted.chars().fold(String::with_capacity(quoted.len()), |mut out, c| {
         if is_printable(c) {
             out.push(c)

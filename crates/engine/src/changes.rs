@@ -34,6 +34,8 @@ pub struct NodeChange {
     pub cluster: String,
     /// What is done.
     pub action: Action,
+    /// Whether it has a disk, so that something can be lost.
+    pub exists: bool,
     /// In what it is not as the file has it.
     pub differences: Vec<Difference>,
     /// In what it is not as it was made.
@@ -67,6 +69,15 @@ impl Changes {
     pub fn losers(&self) -> Vec<String> {
         let losers = self.nodes.iter().filter(|change| change.action.loses_disk());
         losers.map(|change| change.node.clone()).collect()
+    }
+
+    /// The same where the nodes that there are are made anew.
+    #[must_use]
+    pub fn rebuilding(mut self) -> Self {
+        for change in self.nodes.iter_mut().filter(|change| change.action < Action::Create && change.exists) {
+            change.action = Action::Recreate;
+        }
+        self
     }
 
     /// Whether everything is as the plan wants it.
@@ -164,7 +175,7 @@ impl Comparison<'_> {
                 if change.action >= Action::Create {
                     broken.insert(&network.name, change.differences.clone());
                 }
-                if scope.has_networks_of(&cluster.name) || change.action != Action::None {
+                if scope.has_shared_of(&cluster.name) || change.action != Action::None {
                     changes.networks.push(change);
                 }
             }
@@ -226,6 +237,7 @@ impl Comparison<'_> {
             domain: node.domain.clone(),
             cluster: cluster.name.clone(),
             action,
+            exists,
             differences,
             drift,
         }
@@ -296,7 +308,7 @@ impl Comparison<'_> {
         let ours =
             self.observed.networks.iter().filter_map(|network| Some((network, network.mark.as_ref()?)));
         ours.filter(|(network, mark)| {
-            mark.lab == lab && !known(&network.name) && scope.has_networks_of(&mark.cluster)
+            mark.lab == lab && !known(&network.name) && scope.has_shared_of(&mark.cluster)
         })
         .map(|(network, mark)| NetworkChange {
             network: network.name.clone(),
@@ -332,6 +344,7 @@ impl Comparison<'_> {
             domain,
             cluster,
             action: Action::Remove,
+            exists: true,
             differences: Vec::new(),
             drift: Vec::new(),
         })

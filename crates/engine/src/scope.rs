@@ -29,8 +29,8 @@ impl Scope {
         }
     }
 
-    /// Whether what a cluster's nodes share is meant, its networks.
-    pub(crate) fn has_networks_of(&self, cluster: &str) -> bool {
+    /// Whether what a cluster's nodes share is meant: its networks, and what is deployed on all of them.
+    pub fn has_shared_of(&self, cluster: &str) -> bool {
         match self {
             Self::Lab => true,
             Self::Cluster(name) => name == cluster,
@@ -61,7 +61,7 @@ impl Scope {
         for was in &recorded.clusters {
             match plan.clusters.iter_mut().find(|cluster| cluster.name == was.name) {
                 Some(cluster) => self.merge_cluster(was, cluster),
-                None if self.has_networks_of(&was.name) => {}
+                None if self.has_shared_of(&was.name) => {}
                 None => plan.clusters.push(was.clone()),
             }
         }
@@ -69,7 +69,7 @@ impl Scope {
     }
 
     fn merge_cluster(&self, was: &ClusterPlan, cluster: &mut ClusterPlan) {
-        if !self.has_networks_of(&was.name) {
+        if !self.has_shared_of(&was.name) {
             cluster.networks.clone_from(&was.networks);
         }
         for node in was.nodes.iter().filter(|node| !self.has(&was.name, &node.domain)) {

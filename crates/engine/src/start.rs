@@ -54,6 +54,8 @@ pub struct Start<'a> {
     pub scope: &'a Scope,
     /// Whether nodes may lose their disks, where the plan cannot be had otherwise.
     pub force: bool,
+    /// Whether the nodes that are meant are made anew.
+    pub rebuild: bool,
 }
 
 impl Start<'_> {
@@ -143,6 +145,7 @@ impl Session {
         let plan = start.scope.merge(recorded.as_ref(), start.plan);
         let comparison = Comparison { site: &self.site, observed: &observed, recorded: recorded.as_ref() };
         let changes = comparison.with(&plan, start.scope);
+        let changes = if start.rebuild { changes.rebuilding() } else { changes };
         let losers = changes.losers();
         if !(losers.is_empty() || start.force) {
             return Err(Error::WouldLose { nodes: losers });

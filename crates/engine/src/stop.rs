@@ -127,7 +127,7 @@ impl Session {
     fn destroy_networks(&self, scope: &Scope) -> Result<(), Error> {
         let lab = self.site.folder.id();
         for network in self.hypervisor.observe()?.networks {
-            if network.mark.is_some_and(|mark| mark.lab == lab && scope.has_networks_of(&mark.cluster)) {
+            if network.mark.is_some_and(|mark| mark.lab == lab && scope.has_shared_of(&mark.cluster)) {
                 self.hypervisor.destroy_network(&network.name)?;
             }
         }

@@ -5,6 +5,7 @@ mod image;
 mod inventory;
 mod node;
 mod plan;
+mod reach;
 mod render;
 mod test;
 mod validate;
@@ -20,8 +21,9 @@ pub use self::{
     cluster::{Cluster, Destroy, Part, Snapshot, Start},
     image::{Arch, Image},
     inventory::{Generate, Inventory, InventoryFormat},
-    node::{Console, Copy, Exec, Logs, Ssh},
+    node::{Change, Node, Sizes},
     plan::{Plan, PlanClusters, PlanClustersFormat, PlanFormat, PlanShow, PlanView},
+    reach::{Console, Copy, Exec, Logs, Ssh},
     render::{Render, RenderFormat},
     test::{Test, TestVerb},
     validate::{DiagnosticFormat, Validate},
@@ -121,6 +123,9 @@ pub enum Command {
     /// Start, look at, stop and destroy the clusters of a config file
     #[command(subcommand)]
     Cluster(Cluster),
+    /// Add, remove, resize, rebuild, start and stop single nodes
+    #[command(subcommand)]
+    Node(Node),
     /// Open a shell on a node, or run a command there
     ///
     /// Example: ai-how ssh controller sinfo

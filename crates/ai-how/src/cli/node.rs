@@ -1,91 +1,138 @@
-//! The arguments of `ssh`, `console`, `exec`, `logs`, `cp`.
+//! The arguments of `node`.
 
-use clap::{ArgGroup, Args};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::{At, Format};
 
-/// Arguments of `ssh`.
-#[derive(Debug, Args)]
-pub struct Ssh {
-    /// Which lab.
-    #[command(flatten)]
-    pub at: At,
-    /// The node.
-    pub node: String,
-    /// What to run there; a shell when nothing is named.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub command: Vec<String>,
+/// `node` commands.
+#[derive(Debug, Subcommand)]
+pub enum Node {
+    /// Write one node more into the file, and start it where its lab runs
+    ///
+    /// Example: ai-how node add compute-03 --like compute-02 --memory-mib 2048
+    Add {
+        /// Its name [default: the next one behind the node that it is like]
+        name: Option<String>,
+        /// The node that it is like [default: the last one of its cluster]
+        #[arg(long, value_name = "NODE")]
+        like: Option<String>,
+        /// The cluster it is in, where there are several and no node is named.
+        #[arg(long, value_name = "NAME", conflicts_with = "like")]
+        cluster: Option<String>,
+        /// Its size, where that is another one.
+        #[command(flatten)]
+        sizes: Sizes,
+        /// Which lab, and how.
+        #[command(flatten)]
+        how: Change,
+    },
+    /// Take a node out of the file, with its disk and everything of it
+    ///
+    /// Example: ai-how node remove compute-03
+    Remove {
+        /// Which.
+        node: String,
+        /// Which lab, and how.
+        #[command(flatten)]
+        how: Change,
+    },
+    /// Write another size of a node into the file, and give it that; no other node is touched
+    ///
+    /// A disk grows while its node runs. Processors and memory take a restart.
+    ///
+    /// Example: ai-how node resize compute-01 --cpus 2 --disk-gib 20
+    #[command(group = ArgGroup::new("size").args(["cpus", "memory_mib", "disk_gib"]).required(true).multiple(true))]
+    Resize {
+        /// Which.
+        node: String,
+        /// Its new size.
+        #[command(flatten)]
+        sizes: Sizes,
+        /// Which lab, and how.
+        #[command(flatten)]
+        how: Change,
+    },
+    /// Make a node anew; what was on its disk is gone
+    ///
+    /// Example: ai-how node rebuild compute-01 --force
+    Rebuild {
+        /// Which.
+        node: String,
+        /// Which lab, and how.
+        #[command(flatten)]
+        how: Change,
+    },
+    /// Start nodes, those that do not start with their cluster too
+    ///
+    /// Example: ai-how node start compute-01 compute-02
+    Start {
+        /// Which.
+        #[arg(required = true)]
+        node: Vec<String>,
+        /// Which lab, and how.
+        #[command(flatten)]
+        how: Change,
+    },
+    /// Power nodes off; the disks stay
+    ///
+    /// Example: ai-how node stop compute-02
+    Stop {
+        /// Which.
+        #[arg(required = true)]
+        node: Vec<String>,
+        /// Which lab.
+        #[command(flatten)]
+        at: At,
+        /// Only tell what would be done.
+        #[arg(long)]
+        dry_run: bool,
+        /// How progress is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Power nodes off and start them again
+    ///
+    /// Example: ai-how node restart compute-02
+    Restart {
+        /// Which.
+        #[arg(required = true)]
+        node: Vec<String>,
+        /// Which lab, and how.
+        #[command(flatten)]
+        how: Change,
+    },
 }
 
-/// Arguments of `console`.
-#[derive(Debug, Args)]
-pub struct Console {
-    /// Which lab.
-    #[command(flatten)]
-    pub at: At,
-    /// The node.
-    pub node: String,
+/// What a node is to have.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Sizes {
+    /// Virtual processors.
+    #[arg(long, value_name = "N")]
+    pub cpus: Option<u64>,
+    /// Memory, MiB.
+    #[arg(long, value_name = "MIB")]
+    pub memory_mib: Option<u64>,
+    /// Root disk, GiB.
+    #[arg(long, value_name = "GIB")]
+    pub disk_gib: Option<u64>,
 }
 
-/// Arguments of `exec`.
-#[derive(Debug, Args)]
-#[command(group = ArgGroup::new("which").args(["all", "role", "node"]).required(true).multiple(true))]
-pub struct Exec {
+/// How a change is made.
+#[derive(Debug, Clone, Args)]
+pub struct Change {
     /// Which lab.
     #[command(flatten)]
     pub at: At,
-    /// On every node that runs.
-    #[arg(long, conflicts_with_all = ["role", "node"])]
-    pub all: bool,
-    /// On every node of this role that runs: `controller`, `compute`, `control-plane` or `worker`.
-    #[arg(long, value_name = "ROLE")]
-    pub role: Vec<String>,
-    /// On this node.
-    #[arg(long, value_name = "NODE")]
-    pub node: Vec<String>,
-    /// Seconds that it may take on a node.
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
-    pub timeout: u64,
-    /// How the answers are written.
+    /// Only tell what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do it without asking where a disk is lost.
+    #[arg(long)]
+    pub force: bool,
+    /// Start the machine alone.
+    #[arg(long)]
+    pub no_deploy: bool,
+    /// How progress is written.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-    /// What to run. The words are joined and read by each node's shell.
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
-    pub command: Vec<String>,
-}
-
-/// Arguments of `logs`.
-#[derive(Debug, Args)]
-pub struct Logs {
-    /// Which lab.
-    #[command(flatten)]
-    pub at: At,
-    /// The node.
-    pub node: String,
-    /// Its journal instead of its serial console. The node must run.
-    #[arg(short, long)]
-    pub journal: bool,
-    /// Only this unit's part of the journal.
-    #[arg(short, long, value_name = "UNIT", requires = "journal")]
-    pub unit: Option<String>,
-    /// How many of the last lines.
-    #[arg(short = 'n', long, value_name = "LINES", default_value_t = 100)]
-    pub lines: usize,
-    /// Go on with what comes, until Ctrl-C.
-    #[arg(short, long)]
-    pub follow: bool,
-}
-
-/// Arguments of `cp`.
-#[derive(Debug, Args)]
-pub struct Copy {
-    /// Which lab.
-    #[command(flatten)]
-    pub at: At,
-    /// Copy folders with all that is in them.
-    #[arg(short, long)]
-    pub recursive: bool,
-    /// What to copy, and last where to: paths on this host, and `NODE:PATH` on nodes.
-    #[arg(required = true, num_args = 2.., value_name = "PATH")]
-    pub paths: Vec<String>,
 }

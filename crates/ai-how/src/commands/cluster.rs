@@ -27,7 +27,8 @@ pub(crate) fn run(command: Cluster, settings: &Settings, cancel: &Cancel) -> Res
             let Start { part, cold, no_deploy, dry_run, force, format } = arguments;
             let (plan, site) = document::site(&part.lab, settings)?;
             let scope = scope(&part, &[&plan])?;
-            let how = How { cold, deploy: !no_deploy, dry_run, force, scope };
+            let deploy = (!no_deploy).then(|| scope.clone());
+            let how = How { cold, deploy, dry_run, force, rebuild: false, scope };
             start(&Target { lab: &part.lab, plan: &plan, site: &site }, &how, format, settings, cancel)
         }
         Cluster::Status { part, format } => status(&part, format, settings, cancel),
@@ -73,12 +74,14 @@ pub(crate) struct Target<'a> {
 pub(crate) struct How {
     /// Every node boots, even where a template could be copied.
     pub(crate) cold: bool,
-    /// SLURM is deployed, too.
-    pub(crate) deploy: bool,
+    /// Where SLURM is deployed, too.
+    pub(crate) deploy: Option<Scope>,
     /// Nothing is done, only told.
     pub(crate) dry_run: bool,
     /// Nodes may lose their disks without a question.
     pub(crate) force: bool,
+    /// Its nodes are made anew.
+    pub(crate) rebuild: bool,
     /// Which part of it.
     pub(crate) scope: Scope,
 }
@@ -112,14 +115,17 @@ pub(crate) fn start(
             format!("there is no fork `{fork}`; `ai-how cluster fork {fork}` makes it of the lab that runs");
         return Err(Failure::new(exit::USAGE, message));
     }
-    if how.dry_run {
+    let changes = || {
         let changes = changes::find(site, plan, &how.scope, cancel)?;
-        return changes::show(&changes, site, format == Format::Json);
+        Ok::<_, Failure>(if how.rebuild { changes.rebuilding() } else { changes })
+    };
+    if how.dry_run {
+        return changes::show(&changes()?, site, format == Format::Json);
     }
     let verdict = accelerator::probe(&settings.cache, plan.archs(), cancel)?;
     let fresh = !site.folder.path().exists();
     let _lock = lock(site)?;
-    let losers = changes::find(site, plan, &how.scope, cancel)?.losers();
+    let losers = changes()?.losers();
     if !losers.is_empty() {
         let what = format!("remove the disks of {} (`ai-how plan --diff` tells why)", losers.join(", "));
         if !confirm(&what, how.force, cancel)? {
@@ -132,6 +138,7 @@ pub(crate) fn start(
         plan,
         scope: &how.scope,
         force: !losers.is_empty(),
+        rebuild: how.rebuild,
         verdict: &verdict,
         run: &run,
         settings,
@@ -148,12 +155,16 @@ pub(crate) fn start(
         })?;
         let (mut session, started) = run.phase(Phase::Boot, || {
             let session = site.open(&verdict, false, cancel)?;
-            let started = up.boot(&session, &images, how.deploy)?;
+            let started = up.boot(&session, &images, how.deploy.is_some())?;
             Ok((session, started))
         })?;
-        if how.deploy && how.scope.narrow(plan).clusters.iter().any(|cluster| cluster.slurm.is_some()) {
+        let slurm = |scope: &&Scope| {
+            let mut clusters = plan.clusters.iter();
+            clusters.any(|cluster| cluster.slurm.is_some() && scope.has_shared_of(&cluster.name))
+        };
+        if let Some(scope) = how.deploy.as_ref().filter(slurm) {
             let ansible = || deploy::find_ansible(&settings.cache).map_err(deploy_failure);
-            up.deploy(&session, &images, &started, ansible).or_else(|failure| {
+            up.deploy(&session, scope, &images, &started, ansible).or_else(|failure| {
                 // Its machines are there to look at what went wrong, and for the next start to go on from.
                 if !failure.is_interruption() {
                     session.keep()?;

@@ -9,14 +9,14 @@ use std::{
 
 use system::{cancel::Cancel, file, process::shell_quote, watch::FolderWatch};
 
-use super::node;
+use super::reach;
 use crate::{cli::Logs, exit, failure::Failure, output, settings::Settings};
 
 /// How long a wait for more lasts before somebody looks whether to stop.
 const LOOK: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(arguments: &Logs, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
-    let (site, node) = node::find(&arguments.at.lab(), &arguments.node, settings)?;
+    let (site, node) = reach::find(&arguments.at.lab(), &arguments.node, settings)?;
     if arguments.journal {
         let session =
             site.find(cancel)?.ok_or_else(|| engine::Error::NotRunning { lab: site.folder.id() })?;

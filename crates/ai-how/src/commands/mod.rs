@@ -10,6 +10,7 @@ pub(crate) mod logs;
 pub(crate) mod node;
 pub(crate) mod plan;
 pub(crate) mod proxy;
+pub(crate) mod reach;
 pub(crate) mod render;
 pub(crate) mod report;
 pub(crate) mod shell;

@@ -106,6 +106,7 @@ fn start(plan: &plan::Plan, settings: &Settings) -> Result<String, Failure> {
         record: None,
         scope: &Scope::Lab,
         force: false,
+        rebuild: false,
     };
     Ok(engine::forecast(&start)?.iter().map(line).collect())
 }

@@ -70,6 +70,7 @@ impl Work<'_> {
                 record: None,
                 scope: &Scope::Lab,
                 force: false,
+                rebuild: false,
             };
             run.phase(Phase::Boot, || {
                 let watch = Stopwatch::start();

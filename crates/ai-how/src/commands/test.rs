@@ -40,8 +40,14 @@ pub(crate) fn run(arguments: Test, settings: &Settings, cancel: &Cancel) -> Resu
         }
         TestVerb::StartCluster => {
             let (plan, site) = document::site(&lab, settings)?;
-            let how =
-                How { cold: arguments.cold, deploy: false, dry_run: false, force: false, scope: Scope::Lab };
+            let how = How {
+                cold: arguments.cold,
+                deploy: None,
+                dry_run: false,
+                force: false,
+                rebuild: false,
+                scope: Scope::Lab,
+            };
             let target = Target { lab: &lab, plan: &plan, site: &site };
             cluster::start(&target, &how, arguments.format, settings, cancel)
         }
@@ -124,6 +130,7 @@ impl Command<'_> {
         BringUp {
             scope: &Scope::Lab,
             force: false,
+            rebuild: false,
             plan,
             verdict,
             run,
@@ -195,7 +202,7 @@ impl Command<'_> {
                 let session = &*session.insert(site.open(&verdict, true, self.cancel)?);
                 Ok((session, up.boot(session, &images, true)?))
             })?;
-            up.deploy(session, &images, &started, || Ok(ansible))?;
+            up.deploy(session, &Scope::Lab, &images, &started, || Ok(ansible))?;
             session.settle(&plan, &started.copies, self.cancel);
             let result = work(&self.proof(session, &site, &plan, &verdict, &run));
             measure::nodes(&plan, session.folder(), run.sink());

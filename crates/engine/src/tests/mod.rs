@@ -150,6 +150,7 @@ impl Bench {
             record: None,
             scope: &Scope::Lab,
             force: false,
+            rebuild: false,
         };
         work(self.session(), &start)
     }
