@@ -45,7 +45,7 @@ pub use keep::Deployed;
 pub use memory::room;
 pub use scope::Scope;
 pub use session::{Place, Session, Site};
-pub use snapshot::{Snapshot, remove_snapshot, snapshot_mib, snapshots};
+pub use snapshot::{Snapshot, Snapshots};
 pub use start::{Start, Started, Templates, images};
 pub use status::{NodeStatus, status};
 pub use stop::leaks;

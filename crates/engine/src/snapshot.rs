@@ -1,4 +1,4 @@
-//! Snapshots: what all nodes of a lab were at one moment, under a name, and going back there.
+//! Snapshots: what all nodes of a lab were at one moment, or one of them, under a name, and going back there.
 
 use std::{
     fs,
@@ -9,7 +9,11 @@ use std::{
 use events::{EventKind, Level, Sink};
 use jiff::Timestamp;
 use lab::{Folder, accelerator};
-use plan::Plan;
+use plan::{
+    Plan,
+    change::{self, Action},
+    model::NodePlan,
+};
 use serde::{Deserialize, Serialize};
 use system::{cancel::Cancel, clock, environment, file};
 
@@ -34,38 +38,75 @@ pub struct Snapshot {
     pub plan: String,
     /// Domains.
     pub nodes: Vec<String>,
+    /// As what they were made.
+    #[serde(default)]
+    made: Vec<NodePlan>,
     /// The emulator whose states these are.
     emulator: String,
     /// What the lab's deployments had written down.
     deployed: Option<String>,
 }
 
-/// The snapshots of a lab, oldest first.
-pub fn snapshots(folder: &Folder) -> Vec<Snapshot> {
-    let entries = fs::read_dir(folder.snapshots()).into_iter().flatten().flatten();
-    let mut all: Vec<Snapshot> = entries.filter_map(|entry| read(&entry.path())).collect();
-    all.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
-    all
+/// Where the snapshots of a lab are, or those of one of its nodes.
+#[derive(Debug, Clone)]
+pub struct Snapshots {
+    folder: PathBuf,
+    /// The domain.
+    node: Option<String>,
 }
 
-/// What a snapshot takes on the disk, MiB.
-pub fn snapshot_mib(folder: &Folder, name: &str) -> u64 {
-    file::allocated(&folder.snapshots().join(name)).div_ceil(1024 * 1024)
-}
+impl Snapshots {
+    /// Those of all nodes of a lab together.
+    pub fn of_lab(folder: &Folder) -> Self {
+        Self { folder: folder.snapshots(), node: None }
+    }
 
-/// Removes a snapshot. Nodes that went back to it run on.
-///
-/// # Errors
-/// There is none of that name, or a file cannot be removed.
-pub fn remove_snapshot(folder: &Folder, name: &str) -> Result<(), Error> {
-    find(folder, name)?;
-    let snapshots = folder.snapshots();
-    // By one rename it is gone, whatever happens to the rest.
-    let removed = snapshots.join(format!(".removed-{}", std::process::id()));
-    file::remove_folder(&removed)?;
-    let snapshot = snapshots.join(name);
-    fs::rename(&snapshot, &removed).map_err(file::Error::new("remove", snapshot))?;
-    Ok(file::remove_folder(&removed)?)
+    /// Those of one node, by its domain.
+    pub fn of_node(folder: &Folder, domain: &str) -> Self {
+        Self { folder: folder.path().join("node-snapshots").join(domain), node: Some(domain.to_owned()) }
+    }
+
+    /// All of them, oldest first.
+    pub fn list(&self) -> Vec<Snapshot> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let mut all: Vec<Snapshot> = entries.filter_map(|entry| read(&entry.path())).collect();
+        all.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
+        all
+    }
+
+    /// What one takes on the disk, MiB.
+    pub fn size_mib(&self, name: &str) -> u64 {
+        file::allocated(&self.folder.join(name)).div_ceil(1024 * 1024)
+    }
+
+    /// Removes one. Nodes that went back to it run on.
+    ///
+    /// # Errors
+    /// There is none of that name, or a file cannot be removed.
+    pub fn remove(&self, name: &str) -> Result<(), Error> {
+        self.find(name)?;
+        // By one rename it is gone, whatever happens to the rest.
+        let removed = self.folder.join(format!(".removed-{}", std::process::id()));
+        file::remove_folder(&removed)?;
+        let snapshot = self.folder.join(name);
+        fs::rename(&snapshot, &removed).map_err(file::Error::new("remove", snapshot))?;
+        Ok(file::remove_folder(&removed)?)
+    }
+
+    fn find(&self, name: &str) -> Result<Snapshot, Error> {
+        // A name is no way to another folder.
+        let found = Some(name).filter(|name| is_name(name)).and_then(|name| read(&self.folder.join(name)));
+        found.ok_or_else(|| {
+            let known: Vec<String> = self.list().into_iter().map(|snapshot| snapshot.name).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            Error::NoSnapshot { name: name.to_owned(), known }
+        })
+    }
+
+    /// Of these nodes, those that its snapshots have.
+    fn placed<'a>(&self, nodes: impl Iterator<Item = Placed<'a>>) -> Vec<Placed<'a>> {
+        nodes.filter(|(_, node)| self.node.as_ref().is_none_or(|domain| *domain == node.domain)).collect()
+    }
 }
 
 fn read(folder: &Path) -> Option<Snapshot> {
@@ -73,14 +114,6 @@ fn read(folder: &Path) -> Option<Snapshot> {
     let snapshot: Snapshot = serde_json::from_str(&text).ok()?;
     let is_its = folder.file_name().is_some_and(|name| *name == *snapshot.name);
     (snapshot.format == FORMAT && is_its).then_some(snapshot)
-}
-
-fn find(folder: &Folder, name: &str) -> Result<Snapshot, Error> {
-    read(&folder.snapshots().join(name)).ok_or_else(|| {
-        let known: Vec<String> = snapshots(folder).into_iter().map(|snapshot| snapshot.name).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        Error::NoSnapshot { name: name.to_owned(), known }
-    })
 }
 
 /// Removes what killed commands left: what is being made or removed has a name that no snapshot can have.
@@ -100,20 +133,22 @@ pub(crate) fn is_name(name: &str) -> bool {
 }
 
 impl Session {
-    /// Takes a snapshot of every node that runs. All are held together, for as long as it takes to copy what they know.
+    /// Takes a snapshot of every node that runs and is meant. All are held together, for as long as it takes to copy what
+    /// they know.
     ///
     /// # Errors
     /// The name is taken or no name, no node runs, or something cannot be saved. Then there is no snapshot, and the nodes
     /// run on.
     pub fn take_snapshot(
         &self,
+        snapshots: &Snapshots,
         name: &str,
         start: &Start<'_>,
         sink: &dyn Sink,
         cancel: &Cancel,
     ) -> Result<Snapshot, Error> {
         self.can_freeze()?;
-        let store = self.site.folder.snapshots();
+        let store = &snapshots.folder;
         if !is_name(name) {
             return Err(Error::SnapshotName { name: name.to_owned() });
         }
@@ -121,14 +156,18 @@ impl Session {
             return Err(Error::SnapshotExists { name: name.to_owned() });
         }
         let starting = Starting::new(self, start, self.generation(), sink, cancel)?;
-        let nodes = self.placed(start.plan)?;
-        let staging = Staging::new(&store, name)?;
+        let nodes = snapshots.placed(self.placed(start.plan)?.into_iter());
+        if nodes.is_empty() {
+            return Err(Error::NotRunning { lab: self.site.folder.id() });
+        }
+        let staging = Staging::new(store, name)?;
         let snapshot = Snapshot {
             format: FORMAT,
             name: name.to_owned(),
             created: clock::now(),
             plan: start.plan.id.clone(),
             nodes: nodes.iter().map(|(_, node)| node.domain.clone()).collect(),
+            made: nodes.iter().map(|(_, node)| (*node).clone()).collect(),
             emulator: emulator(start.plan),
             deployed: file::read(&self.deployed_record()).ok(),
         };
@@ -142,20 +181,22 @@ impl Session {
         Ok(snapshot)
     }
 
-    /// Makes every node what it was when the snapshot was taken. What happened since is gone.
+    /// Makes every node that is meant what it was when the snapshot was taken. What happened since is gone.
     ///
     /// # Errors
-    /// There is no such snapshot, it is of another plan or emulator, or a machine does not go on. Then no node runs.
+    /// There is no such snapshot, it is of other nodes or another emulator, or a machine does not go on. Then none that is
+    /// meant runs.
     pub fn revert(
         &self,
+        snapshots: &Snapshots,
         name: &str,
         start: &Start<'_>,
         sink: &dyn Sink,
         cancel: &Cancel,
     ) -> Result<Snapshot, Error> {
         self.can_freeze()?;
-        let snapshot = find(&self.site.folder, name)?;
-        if snapshot.plan != start.plan.id {
+        let snapshot = snapshots.find(name)?;
+        if !snapshot.fits(start.plan) {
             return Err(Error::OtherPlan { name: name.to_owned() });
         }
         if snapshot.emulator != emulator(start.plan) {
@@ -167,21 +208,24 @@ impl Session {
         let nodes: Vec<Placed<'_>> =
             start.plan.nodes().filter(|(_, node)| snapshot.nodes.contains(&node.domain)).collect();
         // From here on the nodes are neither what they were nor what they will be.
-        file::write(&self.reverting(), name.as_bytes())?;
-        let all: Vec<Placed<'_>> = start.plan.nodes().collect();
+        let of = snapshots.node.as_deref().unwrap_or_default();
+        file::write(&self.reverting(), format!("{of}/{name}").as_bytes())?;
+        let all = snapshots.placed(start.plan.nodes());
         thread::scope(|scope| {
             // A connection of now means nothing to a node of then; it would hang until somebody gives it up.
             scope.spawn(|| together(&all, |(_, node)| self.ssh().disconnect(&node.label)));
             self.power_off_now(&all)
         })?;
         starting.networks(&observed)?;
-        let thawed = starting.thaw_all(&nodes, &self.site.folder.snapshots().join(name));
+        let thawed = starting.thaw_all(&nodes, &snapshots.folder.join(name));
         if let Err(error) = thawed {
             // Half a cluster of then beside half a one of now is neither.
             self.power_off_now(&all)?;
             return Err(error);
         }
         match &snapshot.deployed {
+            // What one node is says nothing of its cluster.
+            _ if snapshots.node.is_some() => {}
             Some(text) => file::write(&self.deployed_record(), text.as_bytes())?,
             None => file::remove_file(&self.deployed_record())?,
         }
@@ -198,9 +242,14 @@ impl Session {
         sink: &dyn Sink,
         cancel: &Cancel,
     ) -> Result<(), Error> {
-        let Ok(name) = file::read(&self.reverting()) else { return Ok(()) };
+        let Ok(text) = file::read(&self.reverting()) else { return Ok(()) };
+        let (of, name) = text.split_once('/').unwrap_or(("", &text));
+        let snapshots = match of {
+            "" => Snapshots::of_lab(&self.site.folder),
+            domain => Snapshots::of_node(&self.site.folder, domain),
+        };
         let tell = |level, message| sink.emit(EventKind::Notice { level, message });
-        match self.revert(&name, start, sink, cancel) {
+        match self.revert(&snapshots, name, start, sink, cancel) {
             Ok(_) => tell(Level::Info, format!("completed the revert to {name}")),
             Err(error) if error.is_interruption() => return Err(error),
             Err(error) => {
@@ -209,7 +258,7 @@ impl Session {
                     Level::Warning,
                     format!("the revert to {name} cannot be completed: {why}; the nodes boot"),
                 );
-                self.power_off_now(&start.plan.nodes().collect::<Vec<_>>())?;
+                self.power_off_now(&snapshots.placed(start.plan.nodes()))?;
                 file::remove_file(&self.reverting())?;
             }
         }
@@ -224,6 +273,17 @@ impl Session {
     /// Where a deployment writes down what the clusters are.
     pub fn deployed_record(&self) -> PathBuf {
         self.secrets().join("deployed.json")
+    }
+}
+
+impl Snapshot {
+    /// Whether a plan has all of its nodes as they were made. A disk that has grown since grows again.
+    fn fits(&self, plan: &Plan) -> bool {
+        let fits = |was: &NodePlan| {
+            let is = plan.nodes().map(|(_, node)| node).find(|node| node.domain == was.domain);
+            is.is_some_and(|is| change::of_node(was, is).iter().all(|found| found.action <= Action::Live))
+        };
+        if self.made.is_empty() { self.plan == plan.id } else { self.made.iter().all(fits) }
     }
 }
 

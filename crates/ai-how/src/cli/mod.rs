@@ -21,7 +21,7 @@ pub use self::{
     cluster::{Cluster, Destroy, Part, Snapshot, Start},
     image::{Arch, Image},
     inventory::{Generate, Inventory, InventoryFormat},
-    node::{Change, Node, Sizes},
+    node::{Change, Node, NodeSnapshot, Sizes},
     plan::{Plan, PlanClusters, PlanClustersFormat, PlanFormat, PlanShow, PlanView},
     reach::{Console, Copy, Exec, Logs, Ssh},
     render::{Render, RenderFormat},

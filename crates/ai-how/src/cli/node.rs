@@ -101,6 +101,69 @@ pub enum Node {
         #[command(flatten)]
         how: Change,
     },
+    /// Keep what one node is at a moment, and go back there
+    #[command(subcommand)]
+    Snapshot(NodeSnapshot),
+}
+
+/// `node snapshot` commands.
+#[derive(Debug, Subcommand)]
+pub enum NodeSnapshot {
+    /// Keep memory, disk and devices of a node that runs; it is held while that takes
+    ///
+    /// Example: ai-how node snapshot create compute-01 before-upgrade
+    Create {
+        /// Which.
+        node: String,
+        /// The snapshot's name.
+        name: String,
+        /// Which lab.
+        #[command(flatten)]
+        at: At,
+        /// How progress is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// List the snapshots of a node, oldest first
+    ///
+    /// Example: ai-how node snapshot list compute-01
+    List {
+        /// Which.
+        node: String,
+        /// Which lab.
+        #[command(flatten)]
+        at: At,
+        /// How the list is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Make a node what it was; what happened on it since is gone, and no other node is touched
+    ///
+    /// Example: ai-how node snapshot revert compute-01 before-upgrade
+    Revert {
+        /// Which.
+        node: String,
+        /// The snapshot's name.
+        name: String,
+        /// Which lab.
+        #[command(flatten)]
+        at: At,
+        /// How progress is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Remove a snapshot of a node
+    ///
+    /// Example: ai-how node snapshot rm compute-01 before-upgrade
+    Rm {
+        /// Which.
+        node: String,
+        /// The snapshot's name.
+        name: String,
+        /// Which lab.
+        #[command(flatten)]
+        at: At,
+    },
 }
 
 /// What a node is to have.

@@ -18,6 +18,7 @@ use super::{
     changes,
     cluster::{self, How, Target},
     reach::unknown,
+    snapshot,
 };
 use crate::{
     cli::{Change, Format, Lab, Node},
@@ -60,6 +61,7 @@ pub(crate) fn run(command: Node, settings: &Settings, cancel: &Cancel) -> Result
             let scope = scope(running.as_ref().unwrap_or(&plan), &node, &at.file)?;
             cluster::stop(&target, &scope, dry_run, format, settings, cancel)
         }
+        Node::Snapshot(command) => snapshot::of_node(&command, settings, cancel),
         Node::Restart { node, how } => {
             let work = Work::new(&how, settings, cancel)?;
             let scope = scope(&work.plan, &node, &work.lab.file)?;

@@ -1,14 +1,14 @@
-//! `ai-how cluster snapshot`: create, list, revert, rm.
+//! `ai-how cluster snapshot` and `ai-how node snapshot`: create, list, revert, rm.
 
-use engine::{Scope, Session, Start};
+use engine::{Scope, Session, Site, Snapshots, Start};
 use events::{EventKind, Phase};
 use serde_json::json;
 use system::{cancel::Cancel, clock::Stopwatch};
 
 use crate::{
     bring_up,
-    cli::{Format, Lab, Snapshot},
-    commands::cluster,
+    cli::{Format, Lab, NodeSnapshot, Snapshot},
+    commands::{cluster, reach},
     document, exit,
     failure::Failure,
     output,
@@ -20,23 +20,67 @@ use crate::{
 pub(crate) fn run(command: Snapshot, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
     match command {
         Snapshot::Create { name, lab, format } => {
-            let work = Work { verb: "snapshot", lab: &lab, format, settings, cancel };
-            work.on_running(|session, start, run| {
-                let snapshot = session.take_snapshot(&name, start, run.sink(), cancel)?;
-                Ok(format!("the snapshot {name} has {} nodes", snapshot.nodes.len()))
-            })
+            create(&name, None, &Work { verb: "snapshot", lab: &lab, format, settings, cancel })
         }
         Snapshot::Revert { name, lab, format } => {
-            let work = Work { verb: "revert", lab: &lab, format, settings, cancel };
-            work.on_running(|session, start, run| {
-                let snapshot = session.revert(&name, start, run.sink(), cancel)?;
-                let nodes = snapshot.nodes.len();
-                Ok(format!("{nodes} nodes went back to {name} of {}", snapshot.created.strftime("%F %T UTC")))
-            })
+            revert(&name, None, &Work { verb: "revert", lab: &lab, format, settings, cancel })
         }
-        Snapshot::List { lab, format } => list(&lab, format, settings),
-        Snapshot::Rm { name, lab } => remove(&name, &lab, settings),
+        Snapshot::List { lab, format } => list(&lab, None, format, settings),
+        Snapshot::Rm { name, lab } => remove(&name, &lab, None, settings),
     }
+}
+
+/// The same for one node.
+pub(crate) fn of_node(command: &NodeSnapshot, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
+    match command {
+        NodeSnapshot::Create { node, name, at, format } => {
+            let work = Work { verb: "snapshot", lab: &at.lab(), format: *format, settings, cancel };
+            create(name, Some(node), &work)
+        }
+        NodeSnapshot::Revert { node, name, at, format } => {
+            let work = Work { verb: "revert", lab: &at.lab(), format: *format, settings, cancel };
+            revert(name, Some(node), &work)
+        }
+        NodeSnapshot::List { node, at, format } => list(&at.lab(), Some(node), *format, settings),
+        NodeSnapshot::Rm { node, name, at } => remove(name, &at.lab(), Some(node), settings),
+    }
+}
+
+/// The snapshots of a lab, or of the node that is named.
+fn snapshots(lab: &Lab, node: Option<&String>, settings: &Settings) -> Result<(Site, Snapshots), Failure> {
+    Ok(match node {
+        None => {
+            let (_, site) = document::site(lab, settings)?;
+            let snapshots = Snapshots::of_lab(&site.folder);
+            (site, snapshots)
+        }
+        Some(name) => {
+            let (site, node) = reach::find(lab, name, settings)?;
+            let snapshots = Snapshots::of_node(&site.folder, &node.domain);
+            (site, snapshots)
+        }
+    })
+}
+
+fn create(name: &str, node: Option<&String>, work: &Work<'_>) -> Result<u8, Failure> {
+    let (_, snapshots) = snapshots(work.lab, node, work.settings)?;
+    work.on_running(|session, start, run| {
+        let snapshot = session.take_snapshot(&snapshots, name, start, run.sink(), work.cancel)?;
+        Ok(format!("the snapshot {name} has {}", count(snapshot.nodes.len())))
+    })
+}
+
+fn revert(name: &str, node: Option<&String>, work: &Work<'_>) -> Result<u8, Failure> {
+    let (_, snapshots) = snapshots(work.lab, node, work.settings)?;
+    work.on_running(|session, start, run| {
+        let snapshot = session.revert(&snapshots, name, start, run.sink(), work.cancel)?;
+        let (nodes, created) = (count(snapshot.nodes.len()), snapshot.created.strftime("%F %T UTC"));
+        Ok(format!("{nodes} went back to {name} of {created}"))
+    })
+}
+
+fn count(nodes: usize) -> String {
+    if nodes == 1 { "1 node".to_owned() } else { format!("{nodes} nodes") }
 }
 
 /// A command on the lab that runs, which goes on running.
@@ -84,10 +128,10 @@ impl Work<'_> {
     }
 }
 
-fn list(lab: &Lab, format: Format, settings: &Settings) -> Result<u8, Failure> {
-    let (_, site) = document::site(lab, settings)?;
-    let all = engine::snapshots(&site.folder);
-    let size = |name: &str| engine::snapshot_mib(&site.folder, name);
+fn list(lab: &Lab, node: Option<&String>, format: Format, settings: &Settings) -> Result<u8, Failure> {
+    let (_, snapshots) = snapshots(lab, node, settings)?;
+    let all = snapshots.list();
+    let size = |name: &str| snapshots.size_mib(name);
     match format {
         Format::Json => {
             let all: Vec<_> = all
@@ -104,24 +148,27 @@ fn list(lab: &Lab, format: Format, settings: &Settings) -> Result<u8, Failure> {
                 .collect();
             output::data(format_args!("{:#}\n", serde_json::Value::Array(all)))?;
         }
-        Format::Text if all.is_empty() => output::words("there are no snapshots of this lab\n"),
+        Format::Text if all.is_empty() => output::words("there are no such snapshots\n"),
         Format::Text => {
-            let width = all.iter().map(|snapshot| snapshot.name.len()).max().unwrap_or(0);
-            for snapshot in &all {
-                let created = snapshot.created.strftime("%Y-%m-%d %H:%M:%S");
-                let (name, nodes, size) = (&snapshot.name, snapshot.nodes.len(), size(&snapshot.name));
-                output::data(format_args!("{name:width$}  {created}  {nodes:3} nodes  {size:6} MiB\n"))?;
-            }
+            let rows: Vec<[String; 4]> = all
+                .iter()
+                .map(|snapshot| {
+                    let created = snapshot.created.strftime("%Y-%m-%d %H:%M:%S").to_string();
+                    let size = format!("{} MiB", size(&snapshot.name));
+                    [snapshot.name.clone(), created, count(snapshot.nodes.len()), size]
+                })
+                .collect();
+            output::data(plan::columns(&rows))?;
         }
     }
     Ok(exit::OK)
 }
 
-fn remove(name: &str, lab: &Lab, settings: &Settings) -> Result<u8, Failure> {
-    let (_, site) = document::site(lab, settings)?;
+fn remove(name: &str, lab: &Lab, node: Option<&String>, settings: &Settings) -> Result<u8, Failure> {
+    let (site, snapshots) = snapshots(lab, node, settings)?;
     // The lock makes the lab's folder, and a lab that was never started has none.
     let _lock = if site.folder.path().exists() { Some(cluster::lock(&site)?) } else { None };
-    engine::remove_snapshot(&site.folder, name)?;
+    snapshots.remove(name)?;
     output::words(format_args!("removed the snapshot {name}\n"));
     Ok(exit::OK)
 }

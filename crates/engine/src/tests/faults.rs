@@ -12,7 +12,7 @@ use render::Mark;
 use system::cancel::Cancel;
 
 use super::{Bench, plan};
-use crate::{Error, Place};
+use crate::{Error, Place, Snapshots};
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a process that is not of this lab")]
@@ -166,12 +166,14 @@ fn a_snapshot_that_fails_at_any_call_is_none_and_lets_the_nodes_go_on() {
         bench.start(&plan).unwrap();
         bench.fake.fail_at(Some((call, Fault::Refused)));
         // Machines that are not there have no process whose memory could be saved, so it always fails in the end.
-        let taken =
-            bench.with(&plan, |session, start| session.take_snapshot("now", start, &Silent, &Cancel::new()));
+        let taken = bench.with(&plan, |session, start| {
+            let snapshots = Snapshots::of_lab(&bench.site.folder);
+            session.take_snapshot(&snapshots, "now", start, &Silent, &Cancel::new())
+        });
         let reached = bench.fake.calls() > call;
         bench.fake.fail_at(None);
         assert!(taken.is_err(), "{taken:?}");
-        assert_eq!(crate::snapshots(&bench.site.folder).len(), 0, "after a fault at call {call}");
+        assert_eq!(Snapshots::of_lab(&bench.site.folder).list().len(), 0, "after a fault at call {call}");
         let left: Vec<_> = fs::read_dir(bench.site.folder.snapshots()).into_iter().flatten().collect();
         assert!(left.is_empty(), "{left:?} after a fault at call {call}");
         // Only a fault in letting a node go on can leave one held, and the next start mends that.
@@ -190,8 +192,10 @@ fn a_snapshot_that_fails_at_any_call_is_none_and_lets_the_nodes_go_on() {
 fn the_hosts_machines_are_not_looked_into() {
     let (bench, plan) = (Bench::new(), plan());
     bench.start(&plan).unwrap();
-    let taken =
-        bench.with(&plan, |session, start| session.take_snapshot("now", start, &Silent, &Cancel::new()));
+    let taken = bench.with(&plan, |session, start| {
+        let snapshots = Snapshots::of_lab(&bench.site.folder);
+        session.take_snapshot(&snapshots, "now", start, &Silent, &Cancel::new())
+    });
     assert!(matches!(taken, Err(Error::NotPrivate)), "{taken:?}");
     assert!(matches!(bench.site.fork("x"), Err(Error::NotPrivate)));
 }
