@@ -13,6 +13,7 @@
 
 mod aarch64;
 mod bench;
+mod changes;
 mod clusters;
 mod copies;
 mod deployed;
