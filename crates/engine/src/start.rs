@@ -165,8 +165,8 @@ impl Session {
         let folder = &self.site.folder;
         file::write(&self.generation_file(), format!("{generation}\n").as_bytes())?;
         self.site.write_plan(&plan)?;
-        self.release(&plan, &observed)?;
         let observed = if changes.is_empty() { observed } else { self.hypervisor.observe()? };
+        self.release(&plan, &observed)?;
         let started = starting.nodes(&missing, || starting.networks(&observed))?;
         let running = changes.nodes.iter().filter(|change| change.action < Action::Start);
         let running =

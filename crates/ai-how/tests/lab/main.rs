@@ -20,6 +20,7 @@ mod deployed;
 mod faults;
 mod forks;
 mod host;
+mod kills;
 mod leaks;
 mod life;
 mod places;

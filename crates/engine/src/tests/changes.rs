@@ -258,3 +258,15 @@ fn an_image_that_is_another_is_one_to_lose_a_disk_for() {
     let wanted = changed(|node| node.image = ImageName::Built("debian-14".into()));
     assert_eq!(bench.actions(&wanted), one("compute-02", Action::Recreate));
 }
+
+#[test]
+fn a_copy_that_was_left_half_made_is_made_again() {
+    let bench = Bench::new();
+    bench.start(&plan()).unwrap();
+    // Its processors are held, and its disk is not ready.
+    bench.fake.suspend_domain("hpc-compute-02").unwrap();
+    fs::write(bench.disk("compute-02").with_extension("unready"), "").unwrap();
+    assert_eq!(bench.actions(&plan()), one("compute-02", Action::Create));
+    bench.start(&plan()).unwrap();
+    assert_eq!((bench.count(DomainState::Running), bench.generation("hpc-compute-02")), (3, 2));
+}
