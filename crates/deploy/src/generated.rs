@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use config::{
     hardware::DeviceKind,
-    model::{Image, Role},
+    model::{Image, Kubernetes, Role},
 };
 use plan::{
     clusters,
@@ -158,10 +158,11 @@ pub fn kubernetes(cluster: &ClusterPlan, off: &[String], reach: &Reach) -> Inven
     inventory
 }
 
-/// What Kubespray is told of a cluster beside its hosts: files below the inventory's folder, and what is in them.
-pub fn kubespray_variables(cluster: &ClusterPlan, document: &Value) -> Vec<(&'static str, String)> {
-    let wanted = &document["clusters"][&cluster.key]["kubernetes_config"];
-    let is = |key: &str, name: &str| wanted[key] == name;
+/// What Kubespray is told of a cluster beside its hosts: files below the inventory's folder, and what is in them. Nothing
+/// for other kinds of clusters.
+pub fn kubespray_variables(cluster: &ClusterPlan) -> Vec<(&'static str, String)> {
+    let Some(Kubernetes { cni, ingress, storage_class }) = &cluster.kubernetes else { return Vec::new() };
+    let is_local_path = storage_class == "local-path";
     let file = |variables: Value| {
         let mut text = String::from("# Made by ai-how from the config file.\n");
         entries(variables).iter().for_each(|(name, value)| yaml_line(&mut text, 0, name, value));
@@ -175,16 +176,16 @@ pub fn kubespray_variables(cluster: &ClusterPlan, document: &Value) -> Vec<(&'st
         (
             "group_vars/all/local-path-provisioner.yml",
             file(json!({
-                "local_path_provisioner_enabled": is("storage_class", "local-path"),
-                "local_path_provisioner_is_default_storageclass": is("storage_class", "local-path").to_string(),
+                "local_path_provisioner_enabled": is_local_path,
+                "local_path_provisioner_is_default_storageclass": is_local_path.to_string(),
             })),
         ),
         (
             "group_vars/k8s_cluster/network.yml",
             file(json!({
                 "cluster_name": format!("{}.local", cluster.name),
-                "kube_network_plugin": wanted["cni"].as_str().unwrap_or("calico"),
-                "ingress_nginx_enabled": is("ingress", "nginx"),
+                "kube_network_plugin": cni,
+                "ingress_nginx_enabled": ingress == "nginx",
             })),
         ),
     ]

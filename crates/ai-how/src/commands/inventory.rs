@@ -11,6 +11,7 @@ use system::{
     cancel::Cancel,
     file,
     pci::{Function, Host},
+    process::shell_quote,
 };
 
 use crate::{
@@ -150,7 +151,6 @@ fn function_json(function: &Function) -> Value {
 fn generate(arguments: &Generate, kind: &str, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
     let document = Document::load(&arguments.file, false, settings)?;
     let plan = document.plan(settings)?;
-    let data = document.data(settings)?;
     let cluster =
         plan.clusters.iter().find(|cluster| cluster.key == arguments.cluster && cluster.kind == kind);
     let Some(cluster) = cluster else {
@@ -179,14 +179,14 @@ fn generate(arguments: &Generate, kind: &str, settings: &Settings, cancel: &Canc
         output::words(format_args!("note: {domain} is off and left out\n"));
     }
     let hosts = if kind == "slurm" {
-        generated::slurm(cluster, &data, &off, &reach)
+        generated::slurm(cluster, &document.data(settings)?, &off, &reach)
     } else {
         generated::kubernetes(cluster, &off, &reach)
     };
     write(arguments, &hosts)?;
-    if let (Some(output), "kubernetes") = (&arguments.output, kind) {
+    if let Some(output) = &arguments.output {
         let folder = output.parent().unwrap_or(Path::new(""));
-        for (name, text) in generated::kubespray_variables(cluster, &data) {
+        for (name, text) in generated::kubespray_variables(cluster) {
             output::to(Some(&folder.join(name)), &text)?;
         }
     }
@@ -216,7 +216,7 @@ fn reach(arguments: &Generate, cluster: &ClusterPlan, key: &Path) -> Reach {
         user: arguments.ssh_user.clone().unwrap_or_else(|| user.to_owned()),
         key: arguments.ssh_key.as_deref().unwrap_or(key).display().to_string(),
         arguments: if file::read(&config).is_ok() {
-            format!("-F {}", config.display())
+            format!("-F {}", shell_quote(config.as_os_str()))
         } else {
             String::new()
         },
