@@ -7,7 +7,7 @@
 //! For a SLURM cluster these are `hpc_controllers`, `hpc_compute_nodes`, `hpc_gpu_nodes` and `hpc`; for a Kubernetes cluster
 //! those of Kubespray. Our own playbook has an inventory of its own, see [`crate::inventory`].
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{collections::BTreeMap, fmt::Write, path::Path};
 
 use config::{
     hardware::DeviceKind,
@@ -32,6 +32,20 @@ pub struct Reach {
     pub key: String,
     /// Further arguments of `ssh`.
     pub arguments: String,
+}
+
+impl Reach {
+    /// How a lab itself reaches the nodes of this cluster, with its `key` and its OpenSSH configuration, where there is one.
+    pub fn of_lab(cluster: &ClusterPlan, key: &Path, config: Option<&Path>) -> Self {
+        let is_ours = cluster.nodes.iter().all(|node| matches!(node.image, Image::Built(_)));
+        let user = if is_ours { "root" } else { "admin" };
+        let arguments = config.map(|config| format!("-F {}", shell_quote(config.as_os_str())));
+        Self {
+            user: user.to_owned(),
+            key: key.display().to_string(),
+            arguments: arguments.unwrap_or_default(),
+        }
+    }
 }
 
 /// Hosts in groups, with variables.
@@ -162,6 +176,7 @@ pub fn kubernetes(cluster: &ClusterPlan, off: &[String], reach: &Reach) -> Inven
 /// for other kinds of clusters.
 pub fn kubespray_variables(cluster: &ClusterPlan) -> Vec<(&'static str, String)> {
     let Some(Kubernetes { cni, ingress, storage_class }) = &cluster.kubernetes else { return Vec::new() };
+    let network = cluster.networks.first();
     let is_local_path = storage_class == "local-path";
     let file = |variables: Value| {
         let mut text = String::from("# Made by ai-how from the config file.\n");
@@ -186,6 +201,14 @@ pub fn kubespray_variables(cluster: &ClusterPlan) -> Vec<(&'static str, String)>
                 "cluster_name": format!("{}.local", cluster.name),
                 "kube_network_plugin": cni,
                 "ingress_nginx_enabled": ingress == "nginx",
+            })),
+        ),
+        (
+            // For our own role, which prepares the nodes.
+            "group_vars/k8s_cluster/nodes.yml",
+            file(json!({
+                "kubernetes_node_name_servers": network.map(|network| network.gateway).as_slice(),
+                "kubernetes_node_search_domain": network.map(|network| network.domain.as_str()).unwrap_or_default(),
             })),
         ),
     ]

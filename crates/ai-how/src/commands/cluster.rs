@@ -9,7 +9,7 @@ use lab::accelerator;
 use plan::Plan;
 use system::cancel::Cancel;
 
-use super::{fork, snapshot};
+use super::{fork, kubernetes, snapshot};
 use crate::{
     bring_up::{BringUp, deploy_failure},
     cli::{Cluster, Format, Lab},
@@ -24,6 +24,9 @@ pub(crate) fn run(command: Cluster, settings: &Settings, cancel: &Cancel) -> Res
     match command {
         Cluster::Start { lab, cold, no_deploy, format } => {
             start(&lab, How { cold, deploy: !no_deploy }, format, settings, cancel)
+        }
+        Cluster::DeployKubernetes { lab, kubespray, check, format } => {
+            kubernetes::deploy(&lab, kubespray.as_deref(), check, format, settings, cancel)
         }
         Cluster::Status { lab, format } => status(&lab, format, settings, cancel),
         Cluster::Stop { lab, format } => stop(&lab, format, settings, cancel),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use config::{hardware::DeviceSource, model::Image};
+use config::hardware::DeviceSource;
 use deploy::generated::{self, Inventory as Hosts, Reach};
 use lab::passthrough;
 use plan::model::ClusterPlan;
@@ -11,7 +11,6 @@ use system::{
     cancel::Cancel,
     file,
     pci::{Function, Host},
-    process::shell_quote,
 };
 
 use crate::{
@@ -209,16 +208,11 @@ fn off(site: &engine::Site, plan: &plan::Plan, cancel: &Cancel) -> Result<Vec<St
 }
 
 fn reach(arguments: &Generate, cluster: &ClusterPlan, key: &Path) -> Reach {
-    let is_ours = cluster.nodes.iter().all(|node| matches!(node.image, Image::Built(_)));
-    let user = if is_ours { "root" } else { "admin" };
     let config = key.with_file_name("config");
+    let of_lab = Reach::of_lab(cluster, key, file::read(&config).is_ok().then_some(&config));
     Reach {
-        user: arguments.ssh_user.clone().unwrap_or_else(|| user.to_owned()),
-        key: arguments.ssh_key.as_deref().unwrap_or(key).display().to_string(),
-        arguments: if file::read(&config).is_ok() {
-            format!("-F {}", shell_quote(config.as_os_str()))
-        } else {
-            String::new()
-        },
+        user: arguments.ssh_user.clone().unwrap_or(of_lab.user),
+        key: arguments.ssh_key.as_ref().map_or(of_lab.key, |key| key.display().to_string()),
+        arguments: of_lab.arguments,
     }
 }
