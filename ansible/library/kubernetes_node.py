@@ -1,4 +1,4 @@
-"""What a kubelet wants of the machine that runs now, in one go."""
+"""What a kubelet wants of the machine, now and after the next boot, in one go."""
 
 import os
 import socket
@@ -8,12 +8,12 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = """
 module: kubernetes_node
-short_description: Makes the running machine fit for a kubelet
+short_description: Makes a machine fit for a kubelet
 description:
   - Names the host, loads kernel modules, sets kernel parameters, ends swap, and corrects a clock that is far off.
-  - Swap stays off and modules are loaded after the next boot, whatever units an image has masked. Names of modules and
-    parameters are written down by the role.
-  - What it changes is told in RV(changes). On an emulated node each module call costs about a second.
+  - All but the clock holds after the next boot, too, whatever units the image has masked.
+  - In one go, because each module call costs an emulated node a second, and five where mitogen cannot be used. What it
+    changes is told in RV(changes).
 options:
   hostname:
     description: The host's name.
@@ -52,14 +52,34 @@ changes:
   returned: always
 """
 
+HOSTNAME = "/etc/hostname"
+MODULES = "/etc/modules-load.d/kubernetes.conf"
+SYSCTLS = "/etc/sysctl.d/90-kubernetes.conf"
+FSTAB = "/etc/fstab"
 UNITS = "/etc/systemd/system"
+LOADER = "systemd-modules-load.service"
 # A task takes some seconds to get to a slow node.
 CLOCK_TOLERANCE = 60
 
 
 def read(path):
+    """What is in a file; nothing when there is none."""
+    if not os.path.exists(path):
+        return ""
     with open(path, encoding="utf-8") as file:
         return file.read()
+
+
+def write(path, text):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(path + ".new", path)
+
+
+def is_swap(line):
+    fields = line.split()
+    return len(fields) > 2 and not line.lstrip().startswith("#") and fields[2] == "swap"
 
 
 class Node:
@@ -81,39 +101,42 @@ class Node:
         if code != 0:
             self.module.fail_json(msg=f"{' '.join(command)} failed: {(complaint or said).strip()}")
 
+    def keep(self, path, text):
+        """Makes this the content of a file."""
+        if read(path) != text:
+            self.change(path, (write, path, text))
+
     def name(self, hostname):
+        self.keep(HOSTNAME, hostname + "\n")
         if socket.gethostname() != hostname:
             self.change(f"hostname {hostname}", (socket.sethostname, hostname))
 
     def load(self, modules):
-        built_in = f"/lib/modules/{os.uname().release}/modules.builtin"
-        built_in = read(built_in) if os.path.exists(built_in) else ""
+        self.keep(MODULES, "".join(name + "\n" for name in modules))
+        path = os.path.join(UNITS, LOADER)
+        if os.path.islink(path) and os.readlink(path) == "/dev/null":
+            self.change(f"unit {LOADER} as it was", (os.unlink, path))
+        built_in = read(f"/lib/modules/{os.uname().release}/modules.builtin")
         for name in modules:
             if not os.path.isdir(f"/sys/module/{name}") and f"/{name}.ko" not in built_in:
                 self.change(f"module {name}", (self.run, "modprobe", name))
 
     def set(self, sysctls):
+        self.keep(SYSCTLS, "".join(f"{name} = {value}\n" for name, value in sorted(sysctls.items())))
         for name, value in sorted(sysctls.items()):
             path = "/proc/sys/" + name.replace(".", "/")
             # Before its module is loaded, as in a check, a parameter is not there.
-            if not os.path.exists(path) or read(path).split() != str(value).split():
+            if read(path).split() != str(value).split():
                 self.change(f"sysctl {name}={value}", (self.run, "sysctl", "--quiet", "--write", f"{name}={value}"))
 
     def end_swap(self):
         if len(read("/proc/swaps").splitlines()) > 1:
             self.change("swap off", (self.run, "swapoff", "--all"))
-        self.link("swap.target", "/dev/null")
-
-    def load_at_boot(self):
-        unit = "systemd-modules-load.service"
-        path = os.path.join(UNITS, unit)
-        if os.path.islink(path) and os.readlink(path) == "/dev/null":
-            self.change(f"unit {unit} as it was", (os.unlink, path))
-
-    def link(self, unit, target):
-        path = os.path.join(UNITS, unit)
-        if not os.path.islink(path) or os.readlink(path) != target:
-            self.change(f"unit {unit} to {target}", (self.run, "ln", "--symbolic", "--force", target, path))
+        self.keep(FSTAB, "".join(line for line in read(FSTAB).splitlines(True) if not is_swap(line)))
+        # Partitions of swap are found without being named anywhere.
+        path = os.path.join(UNITS, "swap.target")
+        if not os.path.islink(path) or os.readlink(path) != "/dev/null":
+            self.change("unit swap.target masked", (self.run, "ln", "--symbolic", "--force", "/dev/null", path))
 
     def correct(self, now):
         off = time.time() - now
@@ -136,7 +159,6 @@ def main():
     node.load(module.params["modules"])
     node.set(module.params["sysctls"])
     node.end_swap()
-    node.load_at_boot()
     node.correct(module.params["now"])
     module.exit_json(changed=bool(node.changes), changes=node.changes)
 

@@ -176,7 +176,7 @@ pub fn kubernetes(cluster: &ClusterPlan, off: &[String], reach: &Reach) -> Inven
 /// for other kinds of clusters.
 pub fn kubespray_variables(cluster: &ClusterPlan) -> Vec<(&'static str, String)> {
     let Some(Kubernetes { cni, ingress, storage_class }) = &cluster.kubernetes else { return Vec::new() };
-    let network = cluster.networks.first();
+    let gateway = cluster.networks.first().map(|network| network.gateway);
     let is_local_path = storage_class == "local-path";
     let file = |variables: Value| {
         let mut text = String::from("# Made by ai-how from the config file.\n");
@@ -206,10 +206,7 @@ pub fn kubespray_variables(cluster: &ClusterPlan) -> Vec<(&'static str, String)>
         (
             // For our own role, which prepares the nodes.
             "group_vars/k8s_cluster/nodes.yml",
-            file(json!({
-                "kubernetes_node_name_servers": network.map(|network| network.gateway).as_slice(),
-                "kubernetes_node_search_domain": network.map(|network| network.domain.as_str()).unwrap_or_default(),
-            })),
+            file(json!({"kubernetes_node_name_servers": gateway.as_slice()})),
         ),
     ]
 }
@@ -289,6 +286,9 @@ fn yaml_line(out: &mut String, depth: usize, key: &str, value: &Value) {
 fn ini_value(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
+        // Ansible reads values here as Python has them: `true` would be a text, and as such not false either.
+        Value::Bool(true) => "True".to_owned(),
+        Value::Bool(false) => "False".to_owned(),
         // A line break would end the value.
         Value::String(text) => text.replace(['\n', '\r'], " "),
         other => other.to_string(),

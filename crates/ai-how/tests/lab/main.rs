@@ -19,6 +19,7 @@ mod deployed;
 mod faults;
 mod forks;
 mod host;
+mod kubernetes;
 mod leaks;
 mod life;
 mod places;
