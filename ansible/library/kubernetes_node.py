@@ -88,6 +88,7 @@ class Node:
     def __init__(self, module):
         self.module = module
         self.changes = []
+        self.units_changed = False
 
     def change(self, what, *work):
         """Does it unless this is a check."""
@@ -116,6 +117,7 @@ class Node:
         path = os.path.join(UNITS, LOADER)
         if os.path.islink(path) and os.readlink(path) == "/dev/null":
             self.change(f"unit {LOADER} as it was", (os.unlink, path))
+            self.units_changed = True
         built_in = read(f"/lib/modules/{os.uname().release}/modules.builtin")
         for name in modules:
             if not os.path.isdir(f"/sys/module/{name}") and f"/{name}.ko" not in built_in:
@@ -137,6 +139,11 @@ class Node:
         path = os.path.join(UNITS, "swap.target")
         if not os.path.islink(path) or os.readlink(path) != "/dev/null":
             self.change("unit swap.target masked", (self.run, "ln", "--symbolic", "--force", "/dev/null", path))
+            self.units_changed = True
+
+    def tell_systemd(self):
+        if self.units_changed and not self.module.check_mode:
+            self.run("systemctl", "daemon-reload")
 
     def correct(self, now):
         off = time.time() - now
@@ -159,6 +166,7 @@ def main():
     node.load(module.params["modules"])
     node.set(module.params["sysctls"])
     node.end_swap()
+    node.tell_systemd()
     node.correct(module.params["now"])
     module.exit_json(changed=bool(node.changes), changes=node.changes)
 
