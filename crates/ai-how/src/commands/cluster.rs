@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use engine::{NodeStatus, Site};
-use events::Phase;
+use events::{EventKind, Level, Phase};
 use image::{Image, Store};
 use lab::accelerator;
 use plan::Plan;
@@ -95,6 +95,14 @@ pub(crate) fn start(
             })?;
         }
         session.settle(&plan, &started.copies, cancel);
+        for cluster in plan.clusters.iter().filter(|cluster| cluster.kubernetes.is_some()) {
+            let message = format!(
+                "{}: its machines run; `ai-how cluster deploy-kubernetes {}` makes a Kubernetes cluster of them",
+                cluster.name,
+                lab.file.display()
+            );
+            run.sink().emit(EventKind::Notice { level: Level::Info, message });
+        }
         Ok(session.keep()?)
     })();
     run.finish(result)

@@ -10,6 +10,7 @@ mod framework;
 mod help;
 mod home;
 mod image;
+mod kubernetes;
 mod mount;
 mod nodes;
 mod output;
