@@ -118,3 +118,63 @@ impl KubernetesDeployment<'_> {
         settings
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use events::Silent;
+
+    use super::*;
+    use crate::inventory::tests::plan;
+
+    /// What ansible-playbook is told, by one that only says so.
+    fn told(kubespray: Option<&Path>, check: bool) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let playbook = folder.path().join("ansible-playbook");
+        let end = r#"printf '\036%s\n' '{"event": "end", "nodes": {}}'"#;
+        fs::write(&playbook, format!("#!/bin/sh\nenv\necho \"$@\"\n{end}\n")).unwrap();
+        fs::set_permissions(&playbook, fs::Permissions::from_mode(0o755)).unwrap();
+        let mitogen = Some("/mitogen".into());
+        let plan = plan();
+        let deployment = KubernetesDeployment {
+            cluster: &plan.clusters[2],
+            off: &[],
+            reach: &Reach { user: "root".into(), key: "/key".into(), arguments: "-F /config".into() },
+            enter: &[],
+            folder: folder.path(),
+            ansible: &Installation { playbook, version: "2.19.0".into(), mitogen },
+            slowness: 1.0,
+            kubespray,
+            kubeconfig: Path::new("/lab/cloud.kubeconfig"),
+            check,
+        };
+        deployment.run(&Silent, &Cancel::new()).unwrap();
+        assert!(folder.path().join("ansible/inventory/cloud/hosts.yaml").is_file());
+        fs::read_to_string(folder.path().join("ansible/ansible.log")).unwrap()
+    }
+
+    #[test]
+    fn mitogen_is_for_our_roles_alone() {
+        let ours = told(None, false);
+        assert!(
+            ours.contains("ANSIBLE_STRATEGY=mitogen_linear") && !ours.contains("kubespray_folder"),
+            "{ours}"
+        );
+        assert!(ours.contains("ANSIBLE_SSH_ARGS=-F /config") && !ours.contains("ANSIBLE_LIBRARY"), "{ours}");
+        let whole = told(Some(Path::new("/kubespray")), false);
+        assert!(!whole.contains("mitogen"), "{whole}");
+        for words in ["ansible/roles:/kubespray/roles\n", "ansible/library:/kubespray/library\n"] {
+            assert!(whole.contains(words), "{words} is missing in {whole}");
+        }
+        let variables = r#"{"kubeconfig_file":"/lab/cloud.kubeconfig","kubespray_folder":"/kubespray"}"#;
+        assert!(whole.contains(variables), "{whole}");
+    }
+
+    #[test]
+    fn a_check_is_one_for_ansible_too() {
+        let check = told(Some(Path::new("/kubespray")), true);
+        assert!(check.contains(" --check") && check.contains("mitogen"), "{check}");
+        assert!(!told(None, false).contains("--check"));
+    }
+}

@@ -189,6 +189,8 @@ fn kubespray_is_imported_where_it_is_given_and_nothing_else_changes() {
     let variables = json!({"kubespray_folder": kubespray}).to_string();
     let whole = play(&["--list-tasks", "--extra-vars", &variables]);
     assert!(whole.contains("Install etcd") && !whole.contains("Tell that"), "{whole}");
+    let check = play(&["--list-tasks", "--check", "--extra-vars", &variables]);
+    assert!(check.contains("Tell that") && !check.contains("Install etcd"), "a check cannot go on: {check}");
     let place = |words: &str| whole.find(words).unwrap_or_else(|| panic!("{words} is not in {whole}"));
     let order = ["Make the node fit", "Install etcd", "Wait until every node is ready"].map(place);
     assert!(order.is_sorted(), "{whole}");
