@@ -49,6 +49,10 @@ fn both_kinds_of_clusters_start_and_nodes_are_prepared_for_kubespray() {
     let bench = Bench::new();
     fs::write(bench.path("bench.yaml"), CONFIG).unwrap();
     bench.ok(&["cluster", "start", "bench.yaml"]);
+    // Nothing is promised of a Kubernetes cluster that a start does not do.
+    let plan = bench.ok(&["plan", "bench.yaml"]);
+    let cloud = plan.lines().find(|line| line.starts_with("start of cloud: ")).unwrap();
+    assert!(cloud.contains("cluster deploy-kubernetes") && !cloud.contains("with Ansible"), "{plan}");
     let on = |node: &str, script: &str| {
         bench.ok(&["exec", "--file", "bench.yaml", "--node", node, "--format", "json", "--", script])
     };
