@@ -7,7 +7,7 @@ use ipnet::Ipv4Net;
 
 use crate::diagnostic::{Code, Diagnostic, Severity, Span};
 use crate::hardware::{self, CpuTopology, Device, Mount};
-use crate::model::{Arch, Image, Role};
+use crate::model::{Arch, Image, Kubernetes, Role};
 use crate::yaml::Located;
 
 /// A lab as the file states it.
@@ -30,7 +30,7 @@ pub(crate) struct Cluster {
 #[derive(Debug)]
 pub(crate) enum Kind {
     Slurm(Slurm),
-    Kubernetes,
+    Kubernetes(Kubernetes),
 }
 
 #[derive(Debug)]

@@ -40,7 +40,7 @@ pub enum ClusterKind {
     /// A SLURM cluster.
     Slurm(Slurm),
     /// A Kubernetes cluster (`clusters.cloud` of version 1.0).
-    Kubernetes,
+    Kubernetes(Kubernetes),
 }
 
 /// SLURM's part of a cluster.
@@ -61,6 +61,17 @@ pub struct Partition {
     pub nodes: Vec<String>,
     /// As in `MaxTime`, in SLURM's own notation (`01:00:00`, `INFINITE`).
     pub max_time: String,
+}
+
+/// What Kubespray is to install on a cluster. Anything in version 1.0.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kubernetes {
+    /// The network plugin, by Kubespray's name for it.
+    pub cni: String,
+    /// The ingress controller: `nginx`, or another word for none.
+    pub ingress: String,
+    /// The default storage class: `local-path`, or another word for none.
+    pub storage_class: String,
 }
 
 /// A virtual network with NAT and DHCP.

@@ -74,7 +74,7 @@ fn settle_cluster(
         name: cluster.name.value,
         kind: match cluster.kind {
             Kind::Slurm(slurm) => ClusterKind::Slurm(settle_slurm(slurm, &names)),
-            Kind::Kubernetes => ClusterKind::Kubernetes,
+            Kind::Kubernetes(kubernetes) => ClusterKind::Kubernetes(kubernetes),
         },
         networks,
         nodes,

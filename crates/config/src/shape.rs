@@ -63,6 +63,8 @@ fn unknown_key<'a>(key: &str, span: Span, known: impl Iterator<Item = &'a str>) 
 /// A place in the tree.
 struct Target<'a> {
     node: &'a Node,
+    /// What it is in; itself for the root.
+    parent: &'a Node,
     /// The key it stands behind, or none for the root and for items of lists.
     key: Option<Span>,
     /// What to call it: the key, or `item 2`.
@@ -79,12 +81,18 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn target(&self, location: &Location) -> Target<'a> {
-        let mut target =
-            Target { node: self.root, key: None, name: "the document".to_owned(), path: String::new() };
+        let mut target = Target {
+            node: self.root,
+            parent: self.root,
+            key: None,
+            name: "the document".to_owned(),
+            path: String::new(),
+        };
         for segment in location {
             match (segment, &target.node.value) {
                 (LocationSegment::Property(name), Value::Mapping(_)) => {
                     let Some((key, value)) = target.node.entry(&name) else { break };
+                    target.parent = target.node;
                     target.node = value;
                     target.key = Some(key.span);
                     target.name = format!("`{}`", shown(&key.text));
@@ -95,6 +103,7 @@ impl<'a> Reader<'a> {
                 }
                 (LocationSegment::Index(index), Value::Sequence(items)) => {
                     let Some(value) = items.get(index) else { break };
+                    target.parent = target.node;
                     target.node = value;
                     target.key = None;
                     target.name = format!("item {} of {}", index + 1, target.name);
@@ -188,10 +197,29 @@ impl<'a> Reader<'a> {
             )
             .cause("in a list every node has an address of its own; `DHCP` goes with `count` only")
             .help("write an address, or replace the list with a mapping that has `count`"),
+            // Only a kind of cluster makes a key impossible that there is.
+            Kind::FalseSchema => self.unfit_key(&target),
             // No schema of ours uses another keyword.
             _ => Diagnostic::error(Code::BadValue, value_span, error.to_string()),
         };
         list.push(found);
+    }
+
+    fn unfit_key(&self, target: &Target<'_>) -> Diagnostic {
+        let kind = match target.parent.get("kind").map(|kind| &kind.value) {
+            Some(Value::String(kind)) => kind,
+            _ => "this",
+        };
+        let help = match target.key.map(|key| self.text.slice(key)) {
+            Some("controller") => "call it `control_plane`, or remove it",
+            Some("control_plane") => "call it `controller`, or remove it",
+            _ => "remove it, or change the kind",
+        };
+        let span = target.key.unwrap_or(target.node.span);
+        let message = format!("{} is not for a cluster of kind `{kind}`", target.name);
+        Diagnostic::error(Code::UnfitKey, span, message)
+            .cause("only clusters of another kind have it")
+            .help(help)
     }
 
     fn wrong_type(&self, target: &Target<'_>, kind: &TypeKind) -> Diagnostic {

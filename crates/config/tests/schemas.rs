@@ -39,7 +39,8 @@ fn every_object_of_version_2_is_closed_and_every_property_described() {
                         assert!(property.get("description").is_some(), "{path}.{name} has no description");
                     }
                 }
-                for (key, value) in entries {
+                // A condition narrows what is described and closed around it.
+                for (key, value) in entries.iter().filter(|(key, _)| *key != "if" && *key != "then") {
                     walk(value, &format!("{path}.{key}"));
                 }
             }

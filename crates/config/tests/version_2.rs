@@ -2,7 +2,7 @@
 
 #![expect(clippy::panic, reason = "a test that cannot go on says so")]
 
-use ai_how_config::model::{Arch, ClusterKind, Image, Lab, Role};
+use ai_how_config::model::{Arch, ClusterKind, Image, Kubernetes, Lab, Role};
 use ai_how_config::{Code, Context, HostFacts, Loaded, Source, load};
 
 fn loaded(text: &str) -> Loaded {
@@ -52,6 +52,44 @@ fn what_is_left_out_is_filled_in() {
         (slurm.partitions[0].nodes.join(" "), slurm.partitions[0].max_time.as_str()),
         ("compute-01".to_owned(), "INFINITE")
     );
+}
+
+#[test]
+fn a_kubernetes_cluster_has_a_control_plane_and_workers() {
+    let of_kind = |more: &str| {
+        let document = small(more, "");
+        lab(&document.replace("kind: slurm", "kind: kubernetes")).clusters.remove(0)
+    };
+    let cluster = of_kind("");
+    let nodes: Vec<_> = cluster.nodes.iter().map(|node| (node.name.as_str(), node.role)).collect();
+    assert_eq!(nodes, [("control-plane", Role::ControlPlane), ("compute-01", Role::Worker)]);
+    let wanted = |cni: &str, ingress: &str, storage_class: &str| {
+        let [cni, ingress, storage_class] = [cni, ingress, storage_class].map(str::to_owned);
+        ClusterKind::Kubernetes(Kubernetes { cni, ingress, storage_class })
+    };
+    assert_eq!(cluster.kind, wanted("calico", "nginx", "local-path"));
+    let cluster = of_kind(
+        "    control_plane: {name: head, memory_mib: 1500}\n    kubernetes: {cni: kube-ovn, ingress: none, storage_class: none}\n",
+    );
+    assert_eq!((cluster.nodes[0].name.as_str(), cluster.nodes[0].memory_mib), ("head", 1500));
+    assert_eq!(cluster.kind, wanted("kube-ovn", "none", "none"));
+}
+
+#[test]
+fn what_another_kind_of_cluster_has_is_refused() {
+    for (kind, key, value) in [
+        ("slurm", "control_plane", "{}"),
+        ("slurm", "kubernetes", "{}"),
+        ("kubernetes", "controller", "{}"),
+        ("kubernetes", "partitions", "[{name: a, nodes: [compute-01]}]"),
+    ] {
+        let document =
+            small(&format!("    {key}: {value}\n"), "").replace("kind: slurm", &format!("kind: {kind}"));
+        let loaded = loaded(&document);
+        let found: Vec<_> = loaded.diagnostics.iter().map(|found| (found.code, &found.message)).collect();
+        let message = format!("`{key}` is not for a cluster of kind `{kind}`");
+        assert_eq!(found, [(Code::UnfitKey, &message)]);
+    }
 }
 
 #[test]

@@ -1,27 +1,16 @@
-//! One run of ansible-playbook over the nodes of a plan.
+//! The deploy of a plan's SLURM clusters.
 
-use std::{
-    collections::BTreeMap,
-    ffi::OsString,
-    fs::{File, OpenOptions},
-    io::Write,
-    path::Path,
-    time::Duration,
-};
+use std::{collections::BTreeMap, ffi::OsString, path::Path, time::Duration};
 
-use events::{Sink, TaskStatus};
+use events::Sink;
 use plan::Plan;
-use system::{
-    cancel::Cancel,
-    clock::Stopwatch,
-    environment, file,
-    process::{self, Command, Stream},
-};
+use system::{cancel::Cancel, clock::Stopwatch, file};
 
 use crate::{
     Error, Installation, inventory,
-    lines::{Counts, Line, Task},
+    lines::Counts,
     munge, playbook,
+    run::{Run, scaled},
 };
 
 /// Where in the lab's secrets a deploy that has not ended well leaves word for the next one.
@@ -95,128 +84,29 @@ impl Deployment<'_> {
             ssh_config: self.ssh_config,
             munge_key: &munge::key(self.secrets)?,
             stopped: self.stopped,
-            wait_attempts: self.scaled(30.0, 600.0) as u32,
+            wait_attempts: scaled(30.0, self.slowness, 600.0) as u32,
         };
-        file::write(&folder.join("inventory.yaml"), inventory::render(self.plan, &surroundings).as_bytes())?;
+        let inventory = folder.join("inventory.yaml");
+        file::write(&inventory, inventory::render(self.plan, &surroundings).as_bytes())?;
 
         let unfinished = self.secrets.join(UNFINISHED);
-        let command = self.command(&folder, hosts.len(), unfinished.exists()).cancel(cancel);
-        file::write(&unfinished, b"")?;
-        let nodes = Transcript::new(&folder.join("ansible.log"))?.follow(&command, sink)?;
-        file::remove_file(&unfinished)?;
-        Ok(Summary { nodes, seconds: watch.seconds() })
-    }
-
-    /// `base` is right for real hardware, `most` for the slowest node that is still of use.
-    fn scaled(&self, base: f64, most: f64) -> f64 {
-        (base * self.slowness.max(1.0)).min(most)
-    }
-
-    fn command(&self, folder: &Path, nodes: usize, restart: bool) -> Command {
-        let mut words = self.enter.clone();
-        // The user's own settings for Ansible are for the user's own playbooks.
-        words.push("env".into());
-        for name in environment::variables().into_keys().filter(|name| name.starts_with("ANSIBLE_")) {
-            words.extend(["-u".into(), name.into()]);
-        }
-        // Ansible refuses to run in a locale that is not UTF-8.
-        let settings: [(&str, OsString); 8] = [
-            ("LC_ALL", "C.UTF-8".into()),
-            ("ANSIBLE_CONFIG", folder.join("ansible.cfg").into()),
-            ("ANSIBLE_HOME", folder.join("home").into()),
-            ("ANSIBLE_NOCOLOR", "1".into()),
-            ("ANSIBLE_CALLBACKS_ENABLED", "ai_how_events".into()),
-            ("ANSIBLE_FORKS", nodes.min(32).to_string().into()),
-            ("ANSIBLE_TIMEOUT", format!("{:.0}", self.scaled(10.0, 120.0)).into()),
-            ("PYTHONDONTWRITEBYTECODE", "1".into()),
-        ];
-        words.extend(settings.into_iter().map(|(name, value)| assignment(name, value)));
-        if let Some(strategies) = &self.ansible.mitogen {
-            words.push(assignment("ANSIBLE_STRATEGY_PLUGINS", strategies.into()));
-            words.push(assignment("ANSIBLE_STRATEGY", "mitogen_linear".into()));
-        }
-        words.push(self.ansible.playbook.clone().into());
-        // Whoever enters a namespace starts in its root folder, so every path is absolute.
-        words.extend([
-            "--inventory".into(),
-            folder.join("inventory.yaml").into(),
-            folder.join("site.yaml").into(),
-        ]);
-        if restart {
+        let run = Run {
+            enter: &self.enter,
+            ansible: self.ansible,
+            mitogen: true,
+            folder: &folder,
+            slowness: self.slowness,
+            nodes: hosts.len(),
+        };
+        let mut words: Vec<OsString> = vec!["--inventory".into(), inventory.into()];
+        if unfinished.exists() {
             words.extend(["--extra-vars", r#"{"restart_daemons": true}"#].map(OsString::from));
         }
-        let limit = Duration::from_secs_f64(self.scaled(300.0, 3600.0));
-        Command::new_from(words).deadline(limit)
-    }
-}
-
-/// A word for `env`.
-fn assignment(name: &str, value: OsString) -> OsString {
-    let mut word = OsString::from(name);
-    word.push("=");
-    word.push(value);
-    word
-}
-
-/// What Ansible says while it runs: events go to the sink, everything else to the log.
-struct Transcript<'a> {
-    path: &'a Path,
-    log: File,
-    bad: Vec<Task>,
-    end: Option<BTreeMap<String, Counts>>,
-}
-
-impl<'a> Transcript<'a> {
-    fn new(path: &'a Path) -> Result<Self, Error> {
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .map_err(file::Error::new("open", path))?;
-        Ok(Self { path, log, bad: Vec::new(), end: None })
-    }
-
-    fn follow(mut self, command: &Command, sink: &dyn Sink) -> Result<BTreeMap<String, NodeSummary>, Error> {
-        let ended = command.stream(|stream, line| self.take(stream, line, sink));
-        self.verdict(ended)
-    }
-
-    fn take(&mut self, stream: Stream, line: &str, sink: &dyn Sink) {
-        match Line::read(line).filter(|_| stream == Stream::Out) {
-            Some(Line::Task(task)) => {
-                sink.emit(task.event());
-                if task.is_bad() {
-                    self.bad.push(task);
-                }
-            }
-            Some(Line::End { nodes }) => self.end = Some(nodes),
-            // A log that cannot be written is no reason to fail a deploy that works.
-            None => drop(self.log.write_all(line.as_bytes())),
-        }
-    }
-
-    fn verdict(self, ended: Result<(), process::Error>) -> Result<BTreeMap<String, NodeSummary>, Error> {
-        let log = self.path.to_owned();
-        match ended {
-            Err(process::Error::Cancelled { .. }) => return Err(Error::Interrupted),
-            Err(process::Error::TimedOut { limit, .. }) => {
-                return Err(Error::TimedOut { seconds: limit.as_secs_f64(), log });
-            }
-            _ => {}
-        }
-        let others = self.bad.len().saturating_sub(1);
-        if let Some(Task { task, node, status, message, .. }) = self.bad.into_iter().next() {
-            return Err(match status {
-                TaskStatus::Unreachable => Error::Unreachable { node, task, message, others, log },
-                _ => Error::TaskFailed { node, task, message, others, log },
-            });
-        }
-        match (ended, self.end) {
-            (Ok(()), Some(nodes)) => {
-                Ok(nodes.into_iter().map(|(node, counts)| (node, NodeSummary::from(counts))).collect())
-            }
-            (ended, _) => Err(Error::Ended { log, source: ended.err() }),
-        }
+        file::write(&unfinished, b"")?;
+        let limit = Duration::from_secs_f64(scaled(300.0, self.slowness, 3600.0));
+        let nodes = run.playbook("site.yaml", words, [], limit, sink, cancel)?;
+        file::remove_file(&unfinished)?;
+        Ok(Summary { nodes, seconds: watch.seconds() })
     }
 }
 
@@ -230,7 +120,7 @@ impl From<Counts> for NodeSummary {
 mod tests {
     use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, sync::Mutex};
 
-    use events::EventKind;
+    use events::{EventKind, TaskStatus};
 
     use super::*;
     use crate::inventory::tests::plan;

@@ -7,11 +7,11 @@
 //! For a SLURM cluster these are `hpc_controllers`, `hpc_compute_nodes`, `hpc_gpu_nodes` and `hpc`; for a Kubernetes cluster
 //! those of Kubespray. Our own playbook has an inventory of its own, see [`crate::inventory`].
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{collections::BTreeMap, fmt::Write, path::Path};
 
 use config::{
     hardware::DeviceKind,
-    model::{Image, Role},
+    model::{Image, Kubernetes, Role},
 };
 use plan::{
     clusters,
@@ -32,6 +32,20 @@ pub struct Reach {
     pub key: String,
     /// Further arguments of `ssh`.
     pub arguments: String,
+}
+
+impl Reach {
+    /// How a lab itself reaches the nodes of this cluster, with its `key` and its OpenSSH configuration, where there is one.
+    pub fn of_lab(cluster: &ClusterPlan, key: &Path, config: Option<&Path>) -> Self {
+        let is_ours = cluster.nodes.iter().all(|node| matches!(node.image, Image::Built(_)));
+        let user = if is_ours { "root" } else { "admin" };
+        let arguments = config.map(|config| format!("-F {}", shell_quote(config.as_os_str())));
+        Self {
+            user: user.to_owned(),
+            key: key.display().to_string(),
+            arguments: arguments.unwrap_or_default(),
+        }
+    }
 }
 
 /// Hosts in groups, with variables.
@@ -158,10 +172,12 @@ pub fn kubernetes(cluster: &ClusterPlan, off: &[String], reach: &Reach) -> Inven
     inventory
 }
 
-/// What Kubespray is told of a cluster beside its hosts: files below the inventory's folder, and what is in them.
-pub fn kubespray_variables(cluster: &ClusterPlan, document: &Value) -> Vec<(&'static str, String)> {
-    let wanted = &document["clusters"][&cluster.key]["kubernetes_config"];
-    let is = |key: &str, name: &str| wanted[key] == name;
+/// What Kubespray is told of a cluster beside its hosts: files below the inventory's folder, and what is in them. Nothing
+/// for other kinds of clusters.
+pub fn kubespray_variables(cluster: &ClusterPlan) -> Vec<(&'static str, String)> {
+    let Some(Kubernetes { cni, ingress, storage_class }) = &cluster.kubernetes else { return Vec::new() };
+    let gateway = cluster.networks.first().map(|network| network.gateway);
+    let is_local_path = storage_class == "local-path";
     let file = |variables: Value| {
         let mut text = String::from("# Made by ai-how from the config file.\n");
         entries(variables).iter().for_each(|(name, value)| yaml_line(&mut text, 0, name, value));
@@ -175,17 +191,22 @@ pub fn kubespray_variables(cluster: &ClusterPlan, document: &Value) -> Vec<(&'st
         (
             "group_vars/all/local-path-provisioner.yml",
             file(json!({
-                "local_path_provisioner_enabled": is("storage_class", "local-path"),
-                "local_path_provisioner_is_default_storageclass": is("storage_class", "local-path").to_string(),
+                "local_path_provisioner_enabled": is_local_path,
+                "local_path_provisioner_is_default_storageclass": is_local_path.to_string(),
             })),
         ),
         (
             "group_vars/k8s_cluster/network.yml",
             file(json!({
                 "cluster_name": format!("{}.local", cluster.name),
-                "kube_network_plugin": wanted["cni"].as_str().unwrap_or("calico"),
-                "ingress_nginx_enabled": is("ingress", "nginx"),
+                "kube_network_plugin": cni,
+                "ingress_nginx_enabled": ingress == "nginx",
             })),
+        ),
+        (
+            // For our own role, which prepares the nodes.
+            "group_vars/k8s_cluster/nodes.yml",
+            file(json!({"kubernetes_node_name_servers": gateway.as_slice()})),
         ),
     ]
 }
@@ -265,6 +286,9 @@ fn yaml_line(out: &mut String, depth: usize, key: &str, value: &Value) {
 fn ini_value(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
+        // Ansible reads values here as Python has them: `true` would be a text, and as such not false either.
+        Value::Bool(true) => "True".to_owned(),
+        Value::Bool(false) => "False".to_owned(),
         // A line break would end the value.
         Value::String(text) => text.replace(['\n', '\r'], " "),
         other => other.to_string(),

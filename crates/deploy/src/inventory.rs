@@ -197,7 +197,15 @@ pub(crate) mod tests {
 
     fn cluster(key: &str, nodes: Vec<NodePlan>, slurm: Option<Slurm>) -> ClusterPlan {
         let kind = if slurm.is_some() { "slurm" } else { "kubernetes" }.into();
-        ClusterPlan { key: key.into(), name: key.into(), kind, slurm, networks: vec![], nodes }
+        ClusterPlan {
+            key: key.into(),
+            name: key.into(),
+            kind,
+            slurm,
+            kubernetes: None,
+            networks: vec![],
+            nodes,
+        }
     }
 
     /// Two SLURM clusters, one with unequal nodes and odd names, and a third of another kind.

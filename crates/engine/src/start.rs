@@ -104,13 +104,9 @@ pub fn images(
     cancel: &Cancel,
 ) -> Result<BTreeMap<String, Image>, Error> {
     let mut images = BTreeMap::new();
-    for (cluster, node) in plan.nodes() {
+    for (_, node) in plan.nodes() {
         let unsupported =
             |cluster: &str, why: String| Error::Unsupported { cluster: cluster.to_owned(), why };
-        if cluster.slurm.is_none() {
-            let why = format!("its kind is {}, and only slurm clusters can be started", cluster.kind);
-            return Err(unsupported(&cluster.name, why));
-        }
         let name = match &node.image {
             ImageName::Built(name) => name,
             ImageName::File(path) => {

@@ -98,6 +98,7 @@ pub(crate) fn cluster() -> ClusterPlan {
         key: "lab".to_owned(),
         name: "lab".to_owned(),
         kind: "slurm".to_owned(),
+        kubernetes: None,
         slurm: Some(Slurm {
             partitions: vec![Partition {
                 name: "compute".to_owned(),

@@ -11,6 +11,7 @@
 //!   ssh/            key, known hosts, configuration
 //!   secrets/        what a deployment keeps for the life of the lab
 //!   snapshots/      what all nodes were at one moment, by name
+//!   CLUSTER.kubeconfig  the administrator's way into a Kubernetes cluster
 //!   frozen/         of a fork: what its nodes went on from
 //!   libvirtd.log    what the lab's own libvirt says
 //! ```

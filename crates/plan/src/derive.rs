@@ -34,15 +34,16 @@ impl Plan {
 }
 
 fn cluster_plan(lab: &Lab, cluster: &Cluster) -> ClusterPlan {
-    let (kind, slurm) = match &cluster.kind {
-        ClusterKind::Slurm(slurm) => ("slurm", Some(slurm.clone())),
-        ClusterKind::Kubernetes => ("kubernetes", None),
+    let (kind, slurm, kubernetes) = match &cluster.kind {
+        ClusterKind::Slurm(slurm) => ("slurm", Some(slurm.clone()), None),
+        ClusterKind::Kubernetes(kubernetes) => ("kubernetes", None, Some(kubernetes.clone())),
     };
     ClusterPlan {
         key: cluster.key.clone(),
         name: cluster.name.clone(),
         kind: kind.to_owned(),
         slurm,
+        kubernetes,
         networks: cluster.networks.iter().map(|network| network_plan(lab, cluster, network)).collect(),
         nodes: cluster.nodes.iter().map(|node| node_plan(lab, cluster, node)).collect(),
     }

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, net::Ipv4Addr};
 
 use config::{
     hardware::{Device, Hardware, Mount},
-    model::{Arch, Image, Role, Slurm},
+    model::{Arch, Image, Kubernetes, Role, Slurm},
 };
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,10 @@ pub struct ClusterPlan {
     pub kind: String,
     /// SLURM's part; absent for other kinds.
     pub slurm: Option<Slurm>,
+    /// Kubespray's part; absent for other kinds.
+    // Plans were written before there was one, and those of SLURM clusters are what they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<Kubernetes>,
     /// Started in this order.
     pub networks: Vec<NetworkPlan>,
     /// Started in this order.

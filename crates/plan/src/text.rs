@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use config::model::Image;
+use config::model::{Image, Kubernetes};
 
 use crate::model::{ClusterPlan, Plan};
 
@@ -24,6 +24,11 @@ pub fn text(plan: &Plan) -> String {
                 rows.push(row([&partition.name, default, &partition.max_time, &partition.nodes.join(" ")]));
             }
             out.push_str(&columns(&rows));
+        }
+        if let Some(Kubernetes { cni, ingress, storage_class }) = &cluster.kubernetes {
+            out.push('\n');
+            let titles = row(["network plugin", "ingress", "storage class"]);
+            out.push_str(&columns(&[titles, row([cni, ingress, storage_class])]));
         }
     }
     let memory: u64 = plan.nodes().map(|(_, node)| node.memory_mib).sum();

@@ -29,8 +29,12 @@ pub fn ssh_config(plan: &Plan, access: &SshAccess) -> String {
                 names.push(name);
             }
         }
-        let names: Vec<String> = names.into_iter().map(|name| quote(name)).collect();
+        let mut names: Vec<String> = names.into_iter().map(|name| quote(name)).collect();
         all.extend(names.iter().cloned());
+        if access.proxy.is_none() {
+            // Inventories name hosts by address. From outside of the lab it may be another machine's.
+            names.push(node.address().to_string());
+        }
         // Writing to a string cannot fail, so the result is not looked at.
         let _ = write!(
             out,
@@ -82,7 +86,7 @@ fn quote(word: &str) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use config::hardware::Hardware;
-    use config::model::{Arch, Cluster, ClusterKind, Image, Interface, Lab, Network, Node, Role};
+    use config::model::{Arch, Cluster, ClusterKind, Image, Interface, Kubernetes, Lab, Network, Node, Role};
 
     use super::*;
 
@@ -123,7 +127,11 @@ pub(crate) mod tests {
             clusters: vec![Cluster {
                 key: "hpc".into(),
                 name: "hpc".into(),
-                kind: ClusterKind::Kubernetes,
+                kind: ClusterKind::Kubernetes(Kubernetes {
+                    cni: "calico".into(),
+                    ingress: "nginx".into(),
+                    storage_class: "local-path".into(),
+                }),
                 networks: vec![network("lan", 8), network("storage", 9)],
                 nodes: vec![
                     node("controller", Role::Controller, 10, &["lan"]),

@@ -1,5 +1,7 @@
 //! The arguments of `cluster`, and `cluster snapshot`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 use super::{Format, Lab};
@@ -13,6 +15,23 @@ pub enum Cluster {
     ///
     /// Example: ai-how cluster start config/lab.yaml --dry-run
     Start(Start),
+    /// Prepare the nodes of Kubernetes clusters that run, and make clusters of them with Kubespray
+    ///
+    /// Example: ai-how cluster deploy-kubernetes config/kubernetes.yaml --kubespray ~/kubespray
+    DeployKubernetes {
+        /// Which lab.
+        #[command(flatten)]
+        lab: Lab,
+        /// The folder with Kubespray's `cluster.yml`; without it the nodes are prepared and nothing more.
+        #[arg(long, value_name = "DIR")]
+        kubespray: Option<PathBuf>,
+        /// Tell what would change on the nodes, and change nothing.
+        #[arg(long)]
+        check: bool,
+        /// How progress is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
     /// Show what runs
     ///
     /// Example: ai-how cluster status config/lab.yaml --format json

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{NodeStatus, Scope, Site};
-use events::Phase;
+use events::{EventKind, Level, Phase};
 use image::{Image, Store};
 use lab::accelerator;
 use plan::Plan;
 use system::cancel::Cancel;
 
-use super::{changes, fork, snapshot};
+use super::{changes, fork, kubernetes, snapshot};
 use crate::{
     bring_up::{BringUp, deploy_failure},
     cli::{Cluster, Destroy, Format, Lab, Part, Start},
@@ -38,6 +38,9 @@ pub(crate) fn run(command: Cluster, settings: &Settings, cancel: &Cancel) -> Res
             let recorded = site.plan()?;
             let scope = scope(&part, &[recorded.as_ref().unwrap_or(&plan), &plan])?;
             stop(&target, &scope, dry_run, format, settings, cancel)
+        }
+        Cluster::DeployKubernetes { lab, kubespray, check, format } => {
+            kubernetes::deploy(&lab, kubespray.as_deref(), check, format, settings, cancel)
         }
         Cluster::Fork { name, lab, count, format } => {
             let names = match count {
@@ -173,6 +176,14 @@ pub(crate) fn start(
             })?;
         }
         session.settle(plan, &started.copies, cancel);
+        for cluster in how.scope.narrow(plan).clusters.iter().filter(|cluster| cluster.kubernetes.is_some()) {
+            let message = format!(
+                "{}: its machines run; `ai-how cluster deploy-kubernetes {}` makes a Kubernetes cluster of them",
+                cluster.name,
+                lab.file.display()
+            );
+            run.sink().emit(EventKind::Notice { level: Level::Info, message });
+        }
         Ok(session.keep()?)
     })();
     run.finish(result)

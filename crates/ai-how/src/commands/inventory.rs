@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use config::{hardware::DeviceSource, model::Image};
+use config::hardware::DeviceSource;
 use deploy::generated::{self, Inventory as Hosts, Reach};
 use lab::passthrough;
 use plan::model::ClusterPlan;
@@ -150,7 +150,6 @@ fn function_json(function: &Function) -> Value {
 fn generate(arguments: &Generate, kind: &str, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
     let document = Document::load(&arguments.file, false, settings)?;
     let plan = document.plan(settings)?;
-    let data = document.data(settings)?;
     let cluster =
         plan.clusters.iter().find(|cluster| cluster.key == arguments.cluster && cluster.kind == kind);
     let Some(cluster) = cluster else {
@@ -179,14 +178,14 @@ fn generate(arguments: &Generate, kind: &str, settings: &Settings, cancel: &Canc
         output::words(format_args!("note: {domain} is off and left out\n"));
     }
     let hosts = if kind == "slurm" {
-        generated::slurm(cluster, &data, &off, &reach)
+        generated::slurm(cluster, &document.data(settings)?, &off, &reach)
     } else {
         generated::kubernetes(cluster, &off, &reach)
     };
     write(arguments, &hosts)?;
-    if let (Some(output), "kubernetes") = (&arguments.output, kind) {
+    if let Some(output) = &arguments.output {
         let folder = output.parent().unwrap_or(Path::new(""));
-        for (name, text) in generated::kubespray_variables(cluster, &data) {
+        for (name, text) in generated::kubespray_variables(cluster) {
             output::to(Some(&folder.join(name)), &text)?;
         }
     }
@@ -209,16 +208,11 @@ fn off(site: &engine::Site, plan: &plan::Plan, cancel: &Cancel) -> Result<Vec<St
 }
 
 fn reach(arguments: &Generate, cluster: &ClusterPlan, key: &Path) -> Reach {
-    let is_ours = cluster.nodes.iter().all(|node| matches!(node.image, Image::Built(_)));
-    let user = if is_ours { "root" } else { "admin" };
     let config = key.with_file_name("config");
+    let of_lab = Reach::of_lab(cluster, key, file::read(&config).is_ok().then_some(&config));
     Reach {
-        user: arguments.ssh_user.clone().unwrap_or_else(|| user.to_owned()),
-        key: arguments.ssh_key.as_deref().unwrap_or(key).display().to_string(),
-        arguments: if file::read(&config).is_ok() {
-            format!("-F {}", config.display())
-        } else {
-            String::new()
-        },
+        user: arguments.ssh_user.clone().unwrap_or(of_lab.user),
+        key: arguments.ssh_key.as_ref().map_or(of_lab.key, |key| key.display().to_string()),
+        arguments: of_lab.arguments,
     }
 }

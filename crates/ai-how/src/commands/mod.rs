@@ -6,6 +6,7 @@ pub(crate) mod doctor;
 pub(crate) mod fork;
 pub(crate) mod image;
 pub(crate) mod inventory;
+pub(crate) mod kubernetes;
 pub(crate) mod logs;
 pub(crate) mod node;
 pub(crate) mod plan;

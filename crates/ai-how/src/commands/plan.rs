@@ -6,6 +6,7 @@ use config::model::Image as ImageName;
 use engine::{Forecast, Scope, Start};
 use image::{Recipe, Store};
 use lab::accelerator;
+use plan::model::ClusterPlan;
 use system::cancel::Cancel;
 
 use super::{changes, cluster};
@@ -94,7 +95,11 @@ fn start(plan: &plan::Plan, settings: &Settings) -> Result<String, Failure> {
         let title = recipe.title();
         match store.find(recipe) {
             Some(image) => images.insert(title, image),
-            None => return Ok(format!("start: builds the image {title}, boots, and deploys with Ansible\n")),
+            None => {
+                let slurm = plan.clusters.iter().any(|cluster| cluster.slurm.is_some());
+                let deploys = if slurm { ", boots, and deploys with Ansible" } else { ", and boots" };
+                return Ok(format!("start: builds the image {title}{deploys}\n"));
+            }
         };
     }
     let start = Start {
@@ -108,27 +113,31 @@ fn start(plan: &plan::Plan, settings: &Settings) -> Result<String, Failure> {
         force: false,
         rebuild: false,
     };
-    Ok(engine::forecast(&start)?.iter().map(line).collect())
+    let forecasts = engine::forecast(&start)?;
+    Ok(forecasts.iter().zip(&plan.clusters).map(|(forecast, cluster)| line(forecast, cluster)).collect())
 }
 
-fn line(Forecast { cluster, boots, uncopyable, deploys }: &Forecast) -> String {
+fn line(Forecast { cluster, boots, uncopyable, deploys }: &Forecast, planned: &ClusterPlan) -> String {
+    let is_kubernetes = planned.kubernetes.is_some();
     let mut line = format!("start of {cluster}: ");
     for (node, why) in uncopyable {
         line.push_str(&format!("boots {node}, because {why}; "));
     }
     // Writing to a string cannot fail, so the results are not looked at.
     let _ = match deploys {
-        None => return line + "copies of its deployed nodes, without Ansible\n",
-        Some(_) if boots.is_empty() && !uncopyable.is_empty() => {
+        None if !is_kubernetes => return line + "copies of its deployed nodes, without Ansible\n",
+        _ if boots.is_empty() && !uncopyable.is_empty() => {
             write!(line, "all others are copies of templates")
         }
-        Some(_) if boots.is_empty() => write!(line, "copies of templates"),
-        Some(_) => {
+        _ if boots.is_empty() => write!(line, "copies of templates"),
+        _ => {
             let shapes: Vec<&str> = boots.iter().map(String::as_str).collect();
             write!(line, "boots one machine of each new shape ({}), and copies it", shapes.join("; "))
         }
     };
-    let _ =
-        writeln!(line, "; then a deploy with Ansible, because {}", deploys.as_deref().unwrap_or_default());
+    let _ = match deploys.as_deref().filter(|_| !is_kubernetes) {
+        Some(why) => writeln!(line, "; then a deploy with Ansible, because {why}"),
+        None => writeln!(line, "; `ai-how cluster deploy-kubernetes` makes it a Kubernetes cluster then"),
+    };
     line
 }

@@ -117,7 +117,7 @@ fn ansible_reads_the_inventories() {
     home.run(["inventory", "generate-k8s", "workstation.yaml", "cloud", "-o", "k/hosts.ini"]).succeeds();
     let cloud = fs::read_to_string(home.path("k/hosts.ini")).unwrap();
     for words in
-        ["[etcd]\ncontrol-plane\n", "[kube_node]\ncpu-worker-01\ngpu-worker-01\n", "ansible_become=true"]
+        ["[etcd]\ncontrol-plane\n", "[kube_node]\ncpu-worker-01\ngpu-worker-01\n", "ansible_become=True"]
     {
         assert!(cloud.contains(words), "{words} is missing in\n{cloud}");
     }

@@ -21,6 +21,7 @@ mod faults;
 mod forks;
 mod host;
 mod kills;
+mod kubernetes;
 mod leaks;
 mod life;
 mod places;

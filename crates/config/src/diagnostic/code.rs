@@ -62,6 +62,7 @@ codes! {
     UnknownKey "unknown-key" "A key is not one that is understood",
     BadValue "bad-value" "A value is not one of the possible ones",
     BadFormat "bad-format" "A text does not have the required form",
+    UnfitKey "unfit-key" "A key is not for a cluster of this kind",
     OutOfRange "out-of-range" "A number, length or count is outside its limits",
 
     DuplicateCluster "duplicate-cluster" "Two clusters have the same name",

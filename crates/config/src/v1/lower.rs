@@ -5,7 +5,7 @@ use super::{Network, Node, Nodes, Passthrough, SlurmConfig};
 use crate::diagnostic::Code;
 use crate::draft::{self, Draft, Findings, Interface, Kind, Members, Partition, Slurm, shown};
 use crate::hardware::{self, CpuFeature, DEFAULT_MOUNT_OPTIONS, Device, DeviceKind, DeviceSource, Mount};
-use crate::model::{Arch, Image, Role};
+use crate::model::{Arch, Image, Kubernetes, Role};
 use crate::yaml::Located;
 
 /// Most nodes that `count` can ask for.
@@ -49,6 +49,9 @@ fn lower_cloud(Located { value: cloud, span }: Located<Cloud>, findings: &mut Fi
     let name = fit_name(cloud.name, "cloud", findings);
     let given = Given { image: cloud.base_image_path, hardware: lower_hardware(cloud.hardware) };
     let control_plane = lower_controller(cloud.control_plane, findings);
+    let wanted = cloud.kubernetes_config;
+    let kubernetes =
+        Kubernetes { cni: wanted.cni, ingress: wanted.ingress, storage_class: wanted.storage_class };
     let mut nodes =
         vec![control_plane.into_node(&name, "control-plane".to_owned(), Role::ControlPlane, &given)];
     let (mut with_gpu, mut without) = (0, 0);
@@ -62,7 +65,7 @@ fn lower_cloud(Located { value: cloud, span }: Located<Cloud>, findings: &mut Fi
         key: Located { value: "cloud".to_owned(), span },
         networks: vec![lower_network(cloud.network, &name.value, findings)],
         name,
-        kind: Kind::Kubernetes,
+        kind: Kind::Kubernetes(kubernetes),
         nodes,
     }
 }

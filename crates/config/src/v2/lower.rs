@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
-use super::{Cluster, Controller, Defaults, Document, Hardware, Kind, Network, Node};
+use super::{
+    Cluster, Cni, Controller, Defaults, Document, Hardware, Ingress, Kind, Kubernetes, Network, Node,
+    Partition, StorageClass,
+};
 use crate::diagnostic::{Code, Span};
 use crate::draft::{self, Draft, Findings, Interface, Members, Slurm};
 use crate::hardware::{self, CpuFeature, DEFAULT_MOUNT_OPTIONS, Device, DeviceKind, DeviceSource, Mount};
-use crate::model::{Arch, Image, Role};
+use crate::model::{self, Arch, Image, Role};
 use crate::suggest::nearest;
 use crate::v1::HugepageSize;
 use crate::yaml::{Entries, Located};
@@ -28,7 +31,6 @@ pub(crate) fn lower(document: Document, findings: &mut Findings) -> Draft {
 }
 
 fn lower_cluster(name: Located<String>, cluster: Cluster, findings: &mut Findings) -> draft::Cluster {
-    let Kind::Slurm = cluster.kind;
     let networks: Vec<_> = cluster
         .networks
         .0
@@ -48,22 +50,23 @@ fn lower_cluster(name: Located<String>, cluster: Cluster, findings: &mut Finding
         arch: cluster.arch.unwrap_or_default(),
         hardware: hardware(cluster.hardware.unwrap_or_default()),
     };
-    let controller = surroundings.node(controller(cluster.controller, name.span), Role::Controller, findings);
-    let mut nodes = vec![controller];
-    nodes.extend(cluster.nodes.into_iter().map(|node| surroundings.node(node, Role::Compute, findings)));
-    let partitions = cluster.partitions.unwrap_or_default().into_iter().map(|partition| draft::Partition {
-        name: partition.name,
-        members: Members::Named(partition.nodes),
-        default: partition.default,
-        max_time: partition.max_time,
-    });
-    draft::Cluster {
-        kind: draft::Kind::Slurm(Slurm { partitions: partitions.collect(), default: None }),
-        key: name.clone(),
-        name,
-        networks,
-        nodes,
-    }
+    // What is not for a cluster of its kind was refused by the schema.
+    let (leader, leads, follows, kind) = match cluster.kind {
+        Kind::Slurm => {
+            let leader = leader(cluster.controller, "controller", name.span);
+            let partitions = cluster.partitions.unwrap_or_default().into_iter().map(partition).collect();
+            let slurm = Slurm { partitions, default: None };
+            (leader, Role::Controller, Role::Compute, draft::Kind::Slurm(slurm))
+        }
+        Kind::Kubernetes => {
+            let leader = leader(cluster.control_plane, "control-plane", name.span);
+            let kubernetes = kubernetes(cluster.kubernetes.unwrap_or_default());
+            (leader, Role::ControlPlane, Role::Worker, draft::Kind::Kubernetes(kubernetes))
+        }
+    };
+    let mut nodes = vec![surroundings.node(leader, leads, findings)];
+    nodes.extend(cluster.nodes.into_iter().map(|node| surroundings.node(node, follows, findings)));
+    draft::Cluster { kind, key: name.clone(), name, networks, nodes }
 }
 
 fn lower_network(
@@ -89,11 +92,44 @@ fn lower_network(
     }
 }
 
-/// A controller is a node with a default name.
-fn controller(given: Option<Controller>, span: Span) -> Node {
+fn partition(partition: Partition) -> draft::Partition {
+    draft::Partition {
+        name: partition.name,
+        members: Members::Named(partition.nodes),
+        default: partition.default,
+        max_time: partition.max_time,
+    }
+}
+
+fn kubernetes(given: Kubernetes) -> model::Kubernetes {
+    let cni = match given.cni.unwrap_or_default() {
+        Cni::Calico => "calico",
+        Cni::Cilium => "cilium",
+        Cni::Flannel => "flannel",
+        Cni::KubeOvn => "kube-ovn",
+        Cni::KubeRouter => "kube-router",
+        Cni::None => "none",
+    };
+    let ingress = match given.ingress.unwrap_or_default() {
+        Ingress::Nginx => "nginx",
+        Ingress::None => "none",
+    };
+    let storage_class = match given.storage_class.unwrap_or_default() {
+        StorageClass::LocalPath => "local-path",
+        StorageClass::None => "none",
+    };
+    model::Kubernetes {
+        cni: cni.to_owned(),
+        ingress: ingress.to_owned(),
+        storage_class: storage_class.to_owned(),
+    }
+}
+
+/// A controller or a control plane is a node with a default name.
+fn leader(given: Option<Controller>, name: &str, span: Span) -> Node {
     let given = given.unwrap_or_default();
     Node {
-        name: given.name.unwrap_or_else(|| Located { value: "controller".to_owned(), span }),
+        name: given.name.unwrap_or_else(|| Located { value: name.to_owned(), span }),
         arch: given.arch,
         cpus: given.cpus,
         memory_mib: given.memory_mib,

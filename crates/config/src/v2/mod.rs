@@ -7,7 +7,8 @@
 //! - a node without an address gets the first free one from the ninth behind the gateway on (`.10` for a
 //!   gateway at `.1`), in the order of the file;
 //! - a cluster without partitions gets one, `compute`, with every compute node and no time limit;
-//! - the first partition is the default one unless another says so.
+//! - the first partition is the default one unless another says so;
+//! - a Kubernetes cluster without a word about it gets Calico, ingress-nginx, and volumes on the nodes' disks.
 
 mod lower;
 
@@ -43,7 +44,16 @@ pub struct Document {
 
 /// Machines that belong together.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, extend("allOf" = [
+    {
+        "if": { "properties": { "kind": { "const": "slurm" } }, "required": ["kind"] },
+        "then": { "properties": { "control_plane": false, "kubernetes": false } }
+    },
+    {
+        "if": { "properties": { "kind": { "const": "kubernetes" } }, "required": ["kind"] },
+        "then": { "properties": { "controller": false, "partitions": false } }
+    }
+]))]
 pub struct Cluster {
     /// What runs on it.
     pub kind: Kind,
@@ -64,12 +74,17 @@ pub struct Cluster {
     pub defaults: Option<Defaults>,
     /// How processors and memory of its nodes are made.
     pub hardware: Option<Hardware>,
-    /// The node that runs `slurmctld`. May be left out when there is nothing to say about it.
+    /// The node that runs `slurmctld`. May be left out when there is nothing to say about it. Of SLURM clusters.
     pub controller: Option<Controller>,
-    /// The nodes that run jobs.
+    /// The node that runs the Kubernetes control plane. May be left out when there is nothing to say about it. Of
+    /// Kubernetes clusters.
+    pub control_plane: Option<Controller>,
+    /// The nodes that run jobs or pods.
     #[schemars(length(min = 1))]
     pub nodes: Vec<Node>,
-    /// Partitions. Without them there is one, `compute`, with every node.
+    /// What Kubespray is to install. Of Kubernetes clusters.
+    pub kubernetes: Option<Kubernetes>,
+    /// Partitions. Without them there is one, `compute`, with every node. Of SLURM clusters.
     #[schemars(length(min = 1))]
     pub partitions: Option<Vec<Partition>>,
 }
@@ -80,6 +95,56 @@ pub struct Cluster {
 pub enum Kind {
     /// A SLURM cluster: one controller, and nodes that run jobs.
     Slurm,
+    /// A Kubernetes cluster: one control plane, and nodes that run pods. Kubespray makes it of machines that run.
+    Kubernetes,
+}
+
+/// What Kubespray is to install.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Kubernetes {
+    /// The network plugin; `calico` unless given.
+    pub cni: Option<Cni>,
+    /// The ingress controller; `nginx` unless given.
+    pub ingress: Option<Ingress>,
+    /// What provides volumes, as the default storage class; `local-path` unless given.
+    pub storage_class: Option<StorageClass>,
+}
+
+/// A network plugin, by Kubespray's name for it.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "they are names of other projects")]
+pub enum Cni {
+    #[default]
+    Calico,
+    Cilium,
+    Flannel,
+    KubeOvn,
+    KubeRouter,
+    None,
+}
+
+/// An ingress controller.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ingress {
+    /// ingress-nginx.
+    #[default]
+    Nginx,
+    /// None at all.
+    None,
+}
+
+/// What provides volumes.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StorageClass {
+    /// Folders on the nodes' own disks.
+    #[default]
+    LocalPath,
+    /// None at all.
+    None,
 }
 
 /// A virtual network with NAT and DHCP.
@@ -191,11 +256,11 @@ pub struct Mount {
     pub options: Option<String>,
 }
 
-/// The node that runs `slurmctld`.
+/// The node that runs `slurmctld`, or the Kubernetes control plane.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Controller {
-    /// Its host name; `controller` unless given.
+    /// Its host name; `controller` unless given, and `control-plane` in a Kubernetes cluster.
     #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"), length(max = 63))]
     pub name: Option<Located<String>>,
     /// The instruction set of its processors; its cluster's unless given.
@@ -227,7 +292,7 @@ pub struct Controller {
     pub mounts: Option<Vec<Mount>>,
 }
 
-/// A node that runs jobs.
+/// A node that runs jobs or pods.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Node {

@@ -342,6 +342,7 @@ pub(crate) fn plan() -> Plan {
             name: "demo".into(),
             kind: "slurm".into(),
             slurm: Some(slurm),
+            kubernetes: None,
             networks: vec![network("lan", 0), network("fabric", 1)],
             nodes: (0..3).map(node).collect(),
         }],
