@@ -64,12 +64,13 @@ impl From<engine::Error> for Failure {
             | E::NotReady { .. }
             | E::SnapshotExists { .. }
             | E::ForkExists { .. }
+            | E::OtherBase { .. }
             | E::OtherEmulator { .. }
             | E::NotPrivate
             | E::Agent(_)
             | E::Render(_) => exit::FAILED,
             E::NoSnapshot { .. } | E::SnapshotName { .. } => exit::USAGE,
-            E::Image(image::Error::Unknown { .. }) => exit::CONFIG,
+            E::Image(image::Error::Unknown { .. } | image::Error::Unusable { .. }) => exit::CONFIG,
             _ => exit::ENVIRONMENT,
         };
         Self::new(code, error)

@@ -9,10 +9,7 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use config::{
-    hardware::DeviceKind,
-    model::{Image, Role},
-};
+use config::{hardware::DeviceKind, model::Role};
 use plan::{
     clusters,
     model::{ClusterPlan, NodePlan},
@@ -301,8 +298,5 @@ fn gpus(node: &NodePlan) -> impl Iterator<Item = &config::hardware::Device> {
 }
 
 fn image(node: &NodePlan) -> Value {
-    match &node.image {
-        Image::Built(name) | Image::File(name) => json!(name),
-        Image::Unspecified => Value::Null,
-    }
+    json!(node.image.name())
 }

@@ -19,6 +19,9 @@ use guest::ready;
 /// How long a node may take from power-on to ready on a host with KVM; multiplied with the host's slowness.
 const BOOT_LIMIT: Duration = Duration::from_secs(15);
 
+/// The same for an image of somebody else's: a boot loader, a large initramfs, whatever it starts.
+const FOREIGN_BOOT_LIMIT: Duration = Duration::from_secs(60);
+
 /// How often a wait for readiness looks at the machine itself.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -32,9 +35,14 @@ impl Starting<'_> {
         let session = self.session;
         let folder = session.folder();
         let disk = folder.join(&node.disk);
-        if !disk.exists() {
-            make_overlay(&self.start.image(node)?.disk(), &disk, node.disk_gib)?;
+        let base = self.start.image(node)?;
+        if disk.exists() {
+            session.check_base(node, base)?;
+        } else {
+            session.note_base(node, base)?;
+            make_overlay(&base.disk, &disk, node.disk_gib)?;
         }
+        session.make_seed(node, &self.authorized_key)?;
         let xml = self.domain((cluster, node), folder, Start::Boot)?;
         let ready = folder.join(&node.ready);
         file::remove_file(&ready)?;
@@ -44,8 +52,14 @@ impl Starting<'_> {
         session.hypervisor.create_domain(&node.domain, &xml).map_err(|error| self.explain(error))?;
         drop(lock);
         self.say(node, NodeState::Booting, "");
-        let said = || ready::read(&ready).is_some();
+        let said = || match node.is_foreign() {
+            true => session.answers(node),
+            false => ready::read(&ready).is_some(),
+        };
         self.wait(node, &ready, &folder.join(&node.console), watch, &said)?;
+        if node.is_foreign() {
+            file::write(&ready, ready::ANSWERED.as_bytes())?;
+        }
         self.say(node, NodeState::Ready, "");
         self.measured(node, "power-on-to-ready", watch.seconds());
         Ok(())
@@ -71,7 +85,11 @@ impl Starting<'_> {
         watch: Stopwatch,
         said: &dyn Fn() -> bool,
     ) -> Result<(), Error> {
-        let limit = BOOT_LIMIT.mul_f64(self.start.verdict.slowness(node.arch));
+        let (limit, silence) = match node.is_foreign() {
+            true => (FOREIGN_BOOT_LIMIT, "it took no connection on SSH's port"),
+            false => (BOOT_LIMIT, "it said nothing"),
+        };
+        let limit = limit.mul_f64(self.start.verdict.slowness(node.arch));
         let not_ready = |why: String| Error::NotReady {
             node: node.label.clone(),
             why,
@@ -89,7 +107,7 @@ impl Starting<'_> {
                 return Err(Error::Interrupted);
             }
             if watch.elapsed() >= limit {
-                return Err(not_ready(format!("it said nothing within {:.0} s", limit.as_secs_f64())));
+                return Err(not_ready(format!("{silence} within {:.0} s", limit.as_secs_f64())));
             }
             if looked.elapsed() >= LOOK {
                 looked = Stopwatch::start();

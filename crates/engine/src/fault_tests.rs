@@ -8,7 +8,7 @@ use config::model::{
     Arch, Cluster, ClusterKind, Image as ImageName, Interface, Lab, Network, Node, Partition, Role, Slurm,
 };
 use events::Silent;
-use image::{Image, Manifest};
+use image::{Base, Image, Manifest};
 use lab::{Domain, DomainState, Folder, Hypervisor, Network as LabNetwork, accelerator::Verdict, fake::Fake};
 use plan::Plan;
 use render::{Accelerator, Mark};
@@ -59,7 +59,7 @@ fn plan() -> Plan {
 }
 
 /// An image of nothing: enough for qemu-img to put an overlay on.
-fn images(folder: &Path) -> BTreeMap<String, Image> {
+fn images(folder: &Path) -> BTreeMap<String, Base> {
     let make = Command::new("qemu-img").args(["create", "-q", "-f", "qcow2"]);
     make.arg(folder.join("disk.qcow2")).arg("1G").run().unwrap();
     let manifest = Manifest {
@@ -71,14 +71,14 @@ fn images(folder: &Path) -> BTreeMap<String, Image> {
         kernel: String::new(),
         packages: Vec::new(),
     };
-    BTreeMap::from([("debian-13".into(), Image { folder: folder.to_owned(), manifest })])
+    BTreeMap::from([("debian-13".into(), Base::from(&Image { folder: folder.to_owned(), manifest }))])
 }
 
 struct Bench {
     folder: tempfile::TempDir,
     site: Site,
     fake: Fake,
-    images: BTreeMap<String, Image>,
+    images: BTreeMap<String, Base>,
     verdict: Verdict,
 }
 
@@ -270,7 +270,20 @@ fn a_disk_that_exists_is_kept() {
 }
 
 #[test]
-fn an_image_in_the_plan_that_nobody_builds_is_named() {
+fn a_disk_is_not_started_on_another_base() {
+    let (mut bench, plan) = (Bench::new(), plan());
+    bench.start(&plan).unwrap();
+    for node in ["hpc-controller", "hpc-compute-01"] {
+        bench.fake.destroy_domain(node).unwrap();
+    }
+    bench.images.get_mut("debian-13").unwrap().identity.push('x');
+    let error = bench.start(&plan).unwrap_err();
+    assert!(matches!(error, Error::OtherBase { .. }), "{error}");
+    assert_eq!(bench.count(DomainState::Running), 0);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
     let (bench, mut plan) = (Bench::new(), plan());
     plan.clusters[0].nodes[0].image = ImageName::File("/a/disk.qcow2".into());
     let store = image::Store::new(bench.folder.path());

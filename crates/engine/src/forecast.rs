@@ -16,6 +16,8 @@ pub struct Forecast {
     pub boots: BTreeSet<String>,
     /// Nodes that boot whatever templates there are, and why.
     pub uncopyable: Vec<(String, &'static str)>,
+    /// Why SLURM would not be deployed at all; nothing when it would.
+    pub undeployable: Option<String>,
     /// Why the cluster would not be copied as a deployment left it; nothing when it would.
     pub deploys: Option<String>,
 }
@@ -54,7 +56,8 @@ impl Start<'_> {
         if deploys.is_none() {
             boots.clear();
         }
-        Ok(Forecast { cluster: cluster.name.clone(), boots, uncopyable, deploys })
+        let undeployable = cluster.undeployable();
+        Ok(Forecast { cluster: cluster.name.clone(), boots, uncopyable, undeployable, deploys })
     }
 }
 

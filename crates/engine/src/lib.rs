@@ -11,6 +11,7 @@
 //! the next one. What does not bear this lab's mark is never touched.
 
 mod access;
+mod base;
 mod boot;
 mod copies;
 mod devices;
@@ -18,6 +19,7 @@ mod error;
 #[cfg(test)]
 mod fault_tests;
 mod forecast;
+mod foreign;
 mod fork;
 mod freeze;
 mod keep;
@@ -32,7 +34,7 @@ mod stop;
 mod templates;
 mod together;
 
-pub use access::outer_ssh_config;
+pub use access::{outer_ssh_config, use_image_key};
 pub use devices::device_owner;
 pub use error::Error;
 pub use forecast::{Forecast, forecast};
@@ -41,8 +43,7 @@ pub use keep::Deployed;
 pub use memory::room;
 pub use session::{Place, Session, Site};
 pub use snapshot::{Snapshot, remove_snapshot, snapshot_mib, snapshots};
-pub use start::{Start, Started, Templates, images};
+pub use start::{Start, Started, Templates, images, own_image, title};
 pub use status::{NodeStatus, status};
 pub use stop::leaks;
-pub use templates::{image_fact, image_fact_start};
 pub use together::together;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use config::model::Role;
 use events::{EventKind, Level, NodeState, Sink};
-use plan::Plan;
+use plan::{Plan, model::NodePlan};
 use system::{
     cancel::Cancel,
     clock::{self, Stopwatch},
@@ -34,9 +34,7 @@ impl Session {
             let nodes = plan
                 .nodes()
                 .filter(|(_, node)| matches!(node.role, Role::Controller | Role::ControlPlane) == serves);
-            first_error(together(nodes, |(_, node)| {
-                self.power_off(&node.domain, &node.label, limit, sink, cancel)
-            }))?;
+            first_error(together(nodes, |(_, node)| self.power_off(node, limit, sink, cancel)))?;
         }
         self.destroy_networks()?;
         let site = self.site.clone();
@@ -46,13 +44,12 @@ impl Session {
 
     fn power_off(
         &self,
-        domain: &str,
-        label: &str,
+        node: &NodePlan,
         limit: Duration,
         sink: &dyn Sink,
         cancel: &Cancel,
     ) -> Result<(), Error> {
-        let lab = self.site.folder.id();
+        let (lab, NodePlan { domain, label, .. }) = (self.site.folder.id(), node);
         let ours = |session: &Self| {
             let observed = session.hypervisor.observe()?;
             Ok::<bool, Error>(
@@ -65,12 +62,13 @@ impl Session {
             return Ok(());
         }
         let say =
-            |state| sink.emit(EventKind::NodeState { node: label.to_owned(), state, detail: String::new() });
+            |state| sink.emit(EventKind::NodeState { node: label.clone(), state, detail: String::new() });
         say(NodeState::Stopping);
         // The nodes have no session manager that would hear a power button, so systemd is asked itself. Its answer is
         // lost with the connection.
-        let asked = self.ssh().run(label, "systemctl --no-block poweroff", limit, cancel);
-        if asked.is_err() {
+        let ask = || self.ssh().run(label, "systemctl --no-block poweroff", limit, cancel);
+        // In an image of somebody else's only the power button is sure to be heard.
+        if node.is_foreign() || ask().is_err() {
             self.hypervisor.shutdown_domain(domain)?;
         }
         let watch = Stopwatch::start();

@@ -15,6 +15,14 @@ pub enum Error {
         /// What exists.
         known: String,
     },
+    /// A qcow2 file of the user's is none that nodes can boot.
+    #[error("nodes cannot boot {}: {why}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what mends that.
+        why: String,
+    },
     /// The disk is full, or will be.
     #[error(
         "the disk that holds {} is full: an image needs {needed_mib} MiB while it is built and {free_mib} MiB are \

@@ -1,5 +1,7 @@
 //! The arguments of `cluster`, and `cluster snapshot`.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 
 use super::{Format, Lab};
@@ -18,6 +20,9 @@ pub enum Cluster {
         /// Start the machines alone.
         #[arg(long)]
         no_deploy: bool,
+        /// A private key that images of your own know already, beside the lab's; the lab remembers it.
+        #[arg(long, value_name = "FILE")]
+        ssh_key: Option<PathBuf>,
         /// How progress is written.
         #[arg(long, value_enum, default_value_t)]
         format: Format,

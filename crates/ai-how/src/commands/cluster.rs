@@ -1,10 +1,10 @@
 //! `ai-how cluster`: start, status, stop, destroy.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use engine::{NodeStatus, Site};
 use events::Phase;
-use image::{Image, Store};
+use image::{Base, Store};
 use lab::accelerator;
 use plan::Plan;
 use system::cancel::Cancel;
@@ -22,8 +22,8 @@ use crate::{
 
 pub(crate) fn run(command: Cluster, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
     match command {
-        Cluster::Start { lab, cold, no_deploy, format } => {
-            start(&lab, How { cold, deploy: !no_deploy }, format, settings, cancel)
+        Cluster::Start { lab, cold, no_deploy, ssh_key, format } => {
+            start(&lab, How { cold, deploy: !no_deploy, ssh_key }, format, settings, cancel)
         }
         Cluster::Status { lab, format } => status(&lab, format, settings, cancel),
         Cluster::Stop { lab, format } => stop(&lab, format, settings, cancel),
@@ -40,12 +40,14 @@ pub(crate) fn run(command: Cluster, settings: &Settings, cancel: &Cancel) -> Res
 }
 
 /// How a lab is started.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct How {
     /// Every node boots, even where a template could be copied.
     pub(crate) cold: bool,
     /// SLURM is deployed, too.
     pub(crate) deploy: bool,
+    /// A key that images of the user's know.
+    pub(crate) ssh_key: Option<PathBuf>,
 }
 
 /// Starts the lab and leaves it running.
@@ -62,6 +64,7 @@ pub(crate) fn start(
             format!("there is no fork `{fork}`; `ai-how cluster fork {fork}` makes it of the lab that runs");
         return Err(Failure::new(exit::USAGE, message));
     }
+    how.ssh_key.as_deref().map(document::read).transpose()?;
     let verdict = accelerator::probe(&settings.cache, plan.archs(), cancel)?;
     let fresh = !site.folder.path().exists();
     let _lock = lock(&site)?;
@@ -76,6 +79,9 @@ pub(crate) fn start(
             }
             Err(failure)
         })?;
+        if let Some(key) = &how.ssh_key {
+            engine::use_image_key(&site.folder, key)?;
+        }
         let (mut session, started) = run.phase(Phase::Boot, || {
             let session = site.open(&verdict, false, cancel)?;
             let started = up.boot(&session, &images, how.deploy)?;
@@ -108,7 +114,7 @@ pub(crate) fn images(
     run: &Run,
     settings: &Settings,
     cancel: &Cancel,
-) -> Result<BTreeMap<String, Image>, Failure> {
+) -> Result<BTreeMap<String, Base>, Failure> {
     let store = Store::new(&settings.cache);
     run.phase(Phase::Image, || {
         Ok(engine::images(plan, &store, &image::Options::default(), run.sink(), cancel)?)

@@ -125,8 +125,9 @@ impl Entry {
 
     fn template(template: &Template, images: &[image::Image]) -> Self {
         let manifest = &template.manifest;
-        let image = made_of(template);
-        let current = images.iter().any(|found| is_current(found) && engine::image_fact(found) == image);
+        let made_of = made_of(template);
+        let current = images.iter().any(|found| is_current(found) && found.identity() == made_of)
+            || image::is_as_it_was(made_of);
         let (last_used, size_mib) = (template.last_used(), template.size_mib());
         Self {
             id: manifest.id.clone(),
@@ -138,7 +139,7 @@ impl Entry {
                 "kind": "template",
                 "id": manifest.id,
                 "name": manifest.name,
-                "image": image,
+                "image": made_of,
                 "current": current,
                 "made": manifest.made,
                 "last_used": last_used,
@@ -219,7 +220,7 @@ fn remove_named(
             output::data(format_args!("removed {}\n", image.folder.display()))?;
         }
         // Nothing finds them any more. An image that is built again is another one.
-        let of_image = engine::image_fact_start(&image.folder);
+        let of_image = image.place();
         remove_templates(templates, |template| made_of(template).starts_with(&of_image))?;
     }
     remove_templates(templates, |template| template.manifest.id == name)
@@ -244,7 +245,7 @@ fn is_current(image: &image::Image) -> bool {
         .is_some_and(|recipe| recipe.hash() == image.manifest.hash)
 }
 
-/// The image that a template was made of, as [`engine::image_fact`] names it.
+/// The image that a template was made of, as [`image::Base::identity`] names it.
 fn made_of(template: &Template) -> &str {
     template.manifest.key.get("image").unwrap_or_default()
 }

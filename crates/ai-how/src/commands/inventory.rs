@@ -209,7 +209,11 @@ fn off(site: &engine::Site, plan: &plan::Plan, cancel: &Cancel) -> Result<Vec<St
 }
 
 fn reach(arguments: &Generate, cluster: &ClusterPlan, key: &Path) -> Reach {
-    let is_ours = cluster.nodes.iter().all(|node| matches!(node.image, Image::Built(_)));
+    let is_ours = cluster.nodes.iter().all(|node| match &node.image {
+        Image::Built(_) => true,
+        Image::File(path) => image::has_kernel(Path::new(path)),
+        Image::Disk(_) | Image::Unspecified => false,
+    });
     let user = if is_ours { "root" } else { "admin" };
     let config = key.with_file_name("config");
     Reach {

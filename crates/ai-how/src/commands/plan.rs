@@ -1,10 +1,10 @@
 //! `ai-how plan`: what a file becomes, and how it would start now.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::collections::BTreeMap;
 
 use config::model::Image as ImageName;
 use engine::{Forecast, Start};
-use image::{Recipe, Store};
+use image::{Base, Recipe, Store};
 use lab::accelerator;
 
 use crate::{
@@ -65,15 +65,20 @@ fn start(plan: &plan::Plan, settings: &Settings) -> Result<String, Failure> {
     let store = Store::new(&settings.cache);
     let mut images = BTreeMap::new();
     for (_, node) in plan.nodes() {
-        let ImageName::Built(name) = &node.image else {
-            return Ok("start: not possible, only images that ai-how builds can be started\n".to_owned());
+        let title = engine::title(node);
+        let base = match &node.image {
+            ImageName::Built(name) => match store.find(Recipe::find(name, node.arch)?) {
+                Some(image) => Base::from(&image),
+                None => {
+                    return Ok(format!("start: builds the image {title}, boots, and deploys with Ansible\n"));
+                }
+            },
+            _ => match engine::own_image(node) {
+                Ok(base) => base,
+                Err(error) => return Ok(format!("start: not possible, {error}\n")),
+            },
         };
-        let recipe = Recipe::find(name, node.arch)?;
-        let title = recipe.title();
-        match store.find(recipe) {
-            Some(image) => images.insert(title, image),
-            None => return Ok(format!("start: builds the image {title}, boots, and deploys with Ansible\n")),
-        };
+        images.insert(title, base);
     }
     let start = Start {
         plan,
@@ -86,24 +91,24 @@ fn start(plan: &plan::Plan, settings: &Settings) -> Result<String, Failure> {
     Ok(engine::forecast(&start)?.iter().map(line).collect())
 }
 
-fn line(Forecast { cluster, boots, uncopyable, deploys }: &Forecast) -> String {
-    let mut line = format!("start of {cluster}: ");
-    for (node, why) in uncopyable {
-        line.push_str(&format!("boots {node}, because {why}; "));
-    }
-    // Writing to a string cannot fail, so the results are not looked at.
-    let _ = match deploys {
-        None => return line + "copies of its deployed nodes, without Ansible\n",
-        Some(_) if boots.is_empty() && !uncopyable.is_empty() => {
-            write!(line, "all others are copies of templates")
-        }
-        Some(_) if boots.is_empty() => write!(line, "copies of templates"),
-        Some(_) => {
+fn line(forecast: &Forecast) -> String {
+    let Forecast { cluster, boots, uncopyable, undeployable, deploys } = forecast;
+    let mut steps: Vec<String> =
+        uncopyable.iter().map(|(node, why)| format!("boots {node}, because {why}")).collect();
+    match deploys {
+        None => steps.push("copies of its deployed nodes, without Ansible".to_owned()),
+        Some(_) if !boots.is_empty() => {
             let shapes: Vec<&str> = boots.iter().map(String::as_str).collect();
-            write!(line, "boots one machine of each new shape ({}), and copies it", shapes.join("; "))
+            let shapes = shapes.join("; ");
+            steps.push(format!("boots one machine of each new shape ({shapes}), and copies it"));
         }
-    };
-    let _ =
-        writeln!(line, "; then a deploy with Ansible, because {}", deploys.as_deref().unwrap_or_default());
-    line
+        Some(_) if uncopyable.is_empty() => steps.push("copies of templates".to_owned()),
+        Some(_) => steps.push("all others are copies of templates".to_owned()),
+    }
+    match (undeployable, deploys) {
+        (Some(why), _) => steps.push(format!("SLURM is not deployed, because {why}")),
+        (None, Some(why)) => steps.push(format!("then a deploy with Ansible, because {why}")),
+        (None, None) => {}
+    }
+    format!("start of {cluster}: {}\n", steps.join("; "))
 }

@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: Test, settings: &Settings, cancel: &Cancel) -> Resu
             test.throw_away("sabotage", |work| work.sabotage(&selection))
         }
         TestVerb::StartCluster => {
-            let how = How { cold: arguments.cold, deploy: false };
+            let how = How { cold: arguments.cold, deploy: false, ssh_key: None };
             cluster::start(&lab, how, arguments.format, settings, cancel)
         }
         TestVerb::StopCluster => cluster::destroy(&lab, settings, cancel),

@@ -13,6 +13,7 @@ mod image;
 mod mount;
 mod nodes;
 mod output;
+mod own_images;
 mod plan;
 mod snapshots;
 mod templates;

@@ -21,6 +21,7 @@ mod forks;
 mod host;
 mod leaks;
 mod life;
+mod own_images;
 mod places;
 mod snapshots;
 mod start;
