@@ -82,7 +82,7 @@ impl From<image::Error> for Failure {
         let code = match &error {
             image::Error::Interrupted => exit::INTERRUPTED,
             image::Error::Unknown { .. } => exit::USAGE,
-            image::Error::InUse { .. } => exit::FAILED,
+            image::Error::InUse { .. } | image::Error::Packer { .. } => exit::FAILED,
             _ => exit::ENVIRONMENT,
         };
         Self::new(code, error)

@@ -22,3 +22,4 @@ mod playbook;
 pub use deployment::{Deployment, NodeSummary, Summary};
 pub use error::Error;
 pub use installation::{Installation, find_ansible};
+pub use playbook::unpack as unpack_playbook;

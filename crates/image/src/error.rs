@@ -54,6 +54,19 @@ pub enum Error {
     /// Somebody asked to stop.
     #[error("building the image was interrupted; nothing of it was kept")]
     Interrupted,
+    /// There is no Packer.
+    #[error("the program `packer` is missing; run `make set-up`, or install Packer 1.6 or later")]
+    NoPacker,
+    /// Packer did not build an image.
+    #[error("Packer did not build {name}. The end of its log ({}):{said}", log.display())]
+    Packer {
+        /// The image.
+        name: String,
+        /// The log.
+        log: PathBuf,
+        /// Its last lines, indented.
+        said: String,
+    },
     /// A domain or another build uses it.
     #[error("the image {name} is in use: {by}")]
     InUse {

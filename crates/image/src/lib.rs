@@ -16,11 +16,13 @@ mod base;
 mod build;
 mod error;
 mod initramfs;
+mod packer;
 mod recipe;
 mod store;
 
 pub use base::{Base, Boot, beside, has_kernel, is_as_it_was};
 pub use build::{Options, build, can_build};
 pub use error::Error;
+pub use packer::{packer_build, packer_takes_plugins};
 pub use recipe::{RECIPES, Recipe, title};
 pub use store::{Image, Manifest, Store};

@@ -1,10 +1,12 @@
 //! A plan as the texts that libvirt, the kernel and OpenSSH read. Pure: no I/O, no choices.
 
 mod hardware;
+mod packer;
 mod seed;
 mod ssh;
 mod xml;
 
+pub use packer::{FINISH, PACKER_IMAGES, PackerHost, PackerImage, SEAL, packer_template};
 pub use seed::{SEED_LABEL, seed};
 pub use ssh::{FOREIGN_USER, SshAccess, ssh_config};
 pub use xml::{

@@ -218,13 +218,18 @@ fn console(arch: Arch) -> &'static str {
     }
 }
 
+/// What every kernel of an image of ours is told, whoever boots it.
+pub(crate) fn boot_line(arch: Arch) -> String {
+    // Nobody attacks a throw-away guest from inside, and every mitigation costs under emulation. So does a fifth level of
+    // page tables, which an emulated x86-64 processor has and nobody's node needs.
+    let levels = if arch == Arch::X86_64 { " no5lvl" } else { "" };
+    format!("console={} quiet mitigations=off{levels} net.ifnames=0", console(arch))
+}
+
 /// The kernel's command line. A node's also carries what systemd needs to know about this node and no other: the host
 /// name, the machine id and, as a credential, who may log in. Nothing in it is secret.
 pub fn command_line(node: &NodePlan, machine: &Machine) -> String {
-    // Nobody attacks a throw-away guest from inside, and every mitigation costs under emulation. So does a fifth level of
-    // page tables, which an emulated x86-64 processor has and nobody's node needs.
-    let levels = if node.arch == Arch::X86_64 { " no5lvl" } else { "" };
-    let common = format!("console={} quiet mitigations=off{levels} net.ifnames=0", console(node.arch));
+    let common = boot_line(node.arch);
     if let Start::Template { .. } = machine.start {
         return format!("{common} ai-how.template systemd.unit=ai-how-template.target");
     }

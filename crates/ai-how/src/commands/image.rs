@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use system::{cancel::Cancel, clock::Stopwatch, file};
 use template::Template;
 
+use super::packer;
 use crate::{
     cli::{self, Format, Image},
     exit,
@@ -27,6 +28,9 @@ pub(crate) fn run(command: &Image, settings: &Settings, cancel: &Cancel) -> Resu
             };
             build(&store, Recipe::find(name, arch)?, mirror.clone(), settings, cancel)
         }
+        Image::Packer { file, output, all, build } => {
+            packer::run(&packer::Wanted { file, output, all: *all, build }, &store, settings, cancel)
+        }
         Image::List { format } => list(&store, &settings.templates.store, *format),
         Image::Rm { name, .. } => remove(&store, name.as_deref(), settings),
     }
@@ -39,7 +43,7 @@ fn build(
     settings: &Settings,
     cancel: &Cancel,
 ) -> Result<u8, Failure> {
-    let progress = Progress { live: settings.facts.tty && !settings.facts.ci, watch: Stopwatch::start() };
+    let progress = Progress::new(settings);
     // A variable that is set to nothing counts as unset.
     let options = image::Options { mirror: mirror.filter(|mirror| !mirror.is_empty()) };
     let found = store.find(recipe).is_some();
@@ -59,13 +63,17 @@ fn build(
 }
 
 /// One line that is rewritten on a terminal; a line for each step elsewhere.
-struct Progress {
+pub(super) struct Progress {
     live: bool,
     watch: Stopwatch,
 }
 
 impl Progress {
-    fn clear(&self) {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self { live: settings.facts.tty && !settings.facts.ci, watch: Stopwatch::start() }
+    }
+
+    pub(super) fn clear(&self) {
         if self.live {
             output::words("\r\u{1b}[2K");
         }

@@ -7,6 +7,7 @@ pub(crate) mod image;
 pub(crate) mod inventory;
 pub(crate) mod logs;
 pub(crate) mod node;
+mod packer;
 pub(crate) mod plan;
 pub(crate) mod proxy;
 pub(crate) mod render;

@@ -14,6 +14,7 @@ mod mount;
 mod nodes;
 mod output;
 mod own_images;
+mod packer;
 mod plan;
 mod snapshots;
 mod templates;

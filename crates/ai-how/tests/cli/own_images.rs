@@ -7,6 +7,7 @@ use crate::home::{Home, LAB};
 /// A lab that boots `images/own.qcow2`, on a host that can run machines.
 fn home() -> Home {
     let home = Home::new().with(&["qemu-img"]).with_fake("qemu-system-x86_64", "emulator");
+    let home = home.with_fake("qemu-system-aarch64", "emulator");
     home.write("own.yaml", LAB.replace("image: debian-13", "image: images/own.qcow2"));
     home.write("aarch64.yaml", LAB.replace("image: debian-13", "image: images/own.qcow2\n    arch: aarch64"));
     fs::create_dir(home.path("images")).unwrap();
@@ -42,7 +43,8 @@ fn what_cannot_be_booted_is_refused_before_anything_is_made() {
     make(&home, "1G");
     home.run(["cluster", "start", "own.yaml", "--ssh-key", "none"]).fails(2, &["cannot read none"]);
     let ran = home.run(["cluster", "start", "aarch64.yaml", "--no-deploy"]);
-    assert!(ran.code != Some(0) && home.names("state/labs").is_empty(), "{ran:#?}");
+    assert!(ran.code == Some(4) && ran.err.contains("needs a kernel and an initramfs beside it"), "{ran:#?}");
+    assert_eq!(home.names("state/labs"), Vec::<String>::new());
 }
 
 #[test]

@@ -8,6 +8,7 @@
     clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stderr,
     reason = "tests drive the program from outside"
 )]
 
@@ -22,6 +23,7 @@ mod host;
 mod leaks;
 mod life;
 mod own_images;
+mod packer;
 mod places;
 mod snapshots;
 mod start;
