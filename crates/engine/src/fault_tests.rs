@@ -283,6 +283,15 @@ fn a_disk_is_not_started_on_another_base() {
 }
 
 #[test]
+fn an_aarch64_node_does_not_boot_by_itself() {
+    let mut node = plan().clusters[0].nodes[0].clone();
+    node.image = ImageName::Disk("/a/disk.qcow2".into());
+    node.arch = Arch::Aarch64;
+    let error = crate::own_image(&node).unwrap_err().to_string();
+    assert!(error.contains("needs a kernel and an initramfs beside it"), "{error}");
+}
+
+#[test]
 fn a_file_that_is_not_there_is_named() {
     let (bench, mut plan) = (Bench::new(), plan());
     plan.clusters[0].nodes[0].image = ImageName::File("/a/disk.qcow2".into());

@@ -59,9 +59,10 @@ pub fn beside(disk: &Path) -> Boot {
     Boot::Kernel { kernel: disk.with_extension("vmlinuz"), initrd: disk.with_extension("initrd") }
 }
 
-/// Whether a kernel and an initramfs lie beside a qcow2 file of the user's.
+/// Whether a kernel or an initramfs lies beside a qcow2 file of the user's. One without the other is a mistake, which
+/// [`Base::open`] tells.
 pub fn has_kernel(disk: &Path) -> bool {
-    beside(disk).files().iter().all(|path| path.exists())
+    beside(disk).files().iter().any(|path| path.exists())
 }
 
 impl Boot {
@@ -194,8 +195,9 @@ mod tests {
     fn the_identity_changes_with_each_of_the_files() {
         let folder = tempfile::tempdir().unwrap();
         let path = qcow2(folder.path(), &[], "1G");
+        assert!(!has_kernel(&path));
         for name in ["own.vmlinuz", "own.initrd"] {
-            assert!(!has_kernel(&path));
+            assert!(Base::open(&path, beside(&path), 1).is_err(), "without {name}");
             fs::write(folder.path().join(name), name).unwrap();
         }
         assert!(has_kernel(&path));

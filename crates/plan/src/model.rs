@@ -185,8 +185,9 @@ impl Plan {
 }
 
 impl ClusterPlan {
-    /// Why SLURM is not deployed on it, when it is not.
+    /// Why SLURM is not deployed on it, although it is a SLURM cluster.
     pub fn undeployable(&self) -> Option<String> {
+        self.slurm.as_ref()?;
         let foreign = self.nodes.iter().find(|node| node.is_foreign())?;
         Some(format!("nothing of ours is in the image of {}", foreign.label))
     }

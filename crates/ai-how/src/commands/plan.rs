@@ -92,7 +92,7 @@ fn start(plan: &plan::Plan, settings: &Settings) -> Result<String, Failure> {
 }
 
 fn line(forecast: &Forecast) -> String {
-    let Forecast { cluster, boots, uncopyable, undeployable, deploys } = forecast;
+    let Forecast { cluster, boots, uncopyable, others, undeployable, deploys } = forecast;
     let mut steps: Vec<String> =
         uncopyable.iter().map(|(node, why)| format!("boots {node}, because {why}")).collect();
     match deploys {
@@ -103,7 +103,8 @@ fn line(forecast: &Forecast) -> String {
             steps.push(format!("boots one machine of each new shape ({shapes}), and copies it"));
         }
         Some(_) if uncopyable.is_empty() => steps.push("copies of templates".to_owned()),
-        Some(_) => steps.push("all others are copies of templates".to_owned()),
+        Some(_) if *others => steps.push("all others are copies of templates".to_owned()),
+        Some(_) => {}
     }
     match (undeployable, deploys) {
         (Some(why), _) => steps.push(format!("SLURM is not deployed, because {why}")),

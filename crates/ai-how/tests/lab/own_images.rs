@@ -154,6 +154,10 @@ qemu-img convert -O qcow2 disk.raw own.qcow2
 
 #[test]
 fn an_image_that_boots_by_itself_is_reached_with_the_key_of_its_seed() {
+    if system::environment::find_program("syslinux").is_none() {
+        eprintln!("skipped: there is no boot loader for it on this host");
+        return;
+    }
     let bench = Bench::new();
     let folder = bench.path("images");
     fs::create_dir(&folder).unwrap();
