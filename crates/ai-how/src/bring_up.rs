@@ -22,7 +22,7 @@ use deploy::{
 use engine::{Deployed, Scope, Session, Start, Started};
 use events::{EventKind, Level, Phase};
 use guest::agent::OwnFile;
-use image::Image;
+use image::Base;
 use lab::accelerator::Verdict;
 use plan::{Plan, model::ClusterPlan};
 use system::{cancel::Cancel, file};
@@ -88,7 +88,7 @@ impl BringUp<'_> {
     pub(crate) fn boot(
         &self,
         session: &Session,
-        images: &BTreeMap<String, Image>,
+        images: &BTreeMap<String, Base>,
         slurm: bool,
     ) -> Result<Started, Failure> {
         let record = self.run.folder().join("xml");
@@ -103,7 +103,7 @@ impl BringUp<'_> {
         &self,
         session: &Session,
         scope: &Scope,
-        images: &BTreeMap<String, Image>,
+        images: &BTreeMap<String, Base>,
         started: &Started,
         ansible: impl FnOnce() -> Result<Installation, Failure>,
     ) -> Result<(), Failure> {
@@ -176,14 +176,24 @@ impl BringUp<'_> {
         plan.clusters.iter().try_for_each(|cluster| record.set(self.plan, cluster))
     }
 
-    /// The SLURM clusters whose controller runs.
+    /// The SLURM clusters whose controller runs and that are ours to deploy. Of the others one line says why.
     pub(crate) fn clusters(&self, session: &Session) -> Result<Vec<&ClusterPlan>, Failure> {
         let running = session.running(self.plan)?;
         let controlled = |cluster: &&ClusterPlan| {
             let mut controllers = cluster.nodes.iter().filter(|node| node.role == Role::Controller);
             cluster.slurm.is_some() && controllers.any(|node| running.contains(&node.label))
         };
-        Ok(self.plan.clusters.iter().filter(controlled).collect())
+        let mut clusters = Vec::new();
+        for cluster in self.plan.clusters.iter().filter(controlled) {
+            match cluster.undeployable() {
+                None => clusters.push(cluster),
+                Some(why) => {
+                    let message = format!("SLURM is not deployed on {}, because {why}", cluster.name);
+                    self.notice(Level::Info, message);
+                }
+            }
+        }
+        Ok(clusters)
     }
 
     /// Waits until a cluster's controller knows every compute node that runs. `false` when it does not get there.
@@ -208,7 +218,7 @@ impl BringUp<'_> {
 
     fn start<'b>(
         &'b self,
-        images: &'b BTreeMap<String, Image>,
+        images: &'b BTreeMap<String, Base>,
         deployed: &'b BTreeMap<String, Deployed>,
         record: Option<&'b Path>,
     ) -> Start<'b> {

@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use config::{Context, Diagnostic, HostFacts, Loaded, Report, Severity, Source, diagnostic};
+use config::{
+    Context, Diagnostic, HostFacts, Loaded, Report, Severity, Source, Version, diagnostic,
+    model::{Image, Lab},
+};
 use engine::Site;
 use ipnet::Ipv4Net;
 use lab::Folder;
@@ -54,12 +57,30 @@ impl Document {
     /// Its plan. Errors in it are told in full; warnings are not repeated by every command.
     pub(crate) fn plan(&self, settings: &Settings) -> Result<plan::Plan, Failure> {
         if let Some(lab) = &self.loaded.lab {
-            return Ok(plan::plan(lab));
+            return Ok(plan::plan(&self.with_images(lab.clone(), settings)));
         }
         output::words(self.text(settings.facts.colour));
         let errors = self.loaded.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
         let plural = if errors == 1 { "" } else { "s" };
         Err(Failure::new(exit::CONFIG, format!("{} has {errors} error{plural}", self.path.display())))
+    }
+
+    /// The lab with the paths of images of the user's made absolute, and a look at how each one boots. They are relative to
+    /// the file, or in version 1.0 to the top of its repository, where the tool of that version was run.
+    fn with_images(&self, mut lab: Lab, settings: &Settings) -> Lab {
+        let base = match self.loaded.version {
+            Some(Version::V1) => context(&self.path, settings).environment["TOT"].clone().into(),
+            _ => folder(&self.path),
+        };
+        for node in lab.clusters.iter_mut().flat_map(|cluster| &mut cluster.nodes) {
+            if let Image::File(name) = &node.image {
+                let path = base.join(name);
+                let name = path.display().to_string();
+                let boots_by_itself = !image::has_kernel(&path);
+                node.image = if boots_by_itself { Image::Disk(name) } else { Image::File(name) };
+            }
+        }
+        lab
     }
 
     /// What it says, as data, with the expressions of version 1.0 replaced.
@@ -107,12 +128,16 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
+/// The folder that a file is in.
+fn folder(path: &Path) -> PathBuf {
+    fs::canonicalize(path).ok().and_then(|path| path.parent().map(Path::to_owned)).unwrap_or_default()
+}
+
 /// The environment as version 1.0 expands it, and the host as both versions are checked against it.
 pub(crate) fn context(path: &Path, settings: &Settings) -> Context {
     let mut environment = environment::variables();
     let here = environment::current_directory().unwrap_or_default();
-    let folder =
-        fs::canonicalize(path).ok().and_then(|path| path.parent().map(Path::to_owned)).unwrap_or_default();
+    let folder = folder(path);
     // The nearest of the ten folders above the file that is a repository, else the file's own.
     let top = folder.ancestors().take(11).find(|folder| folder.join(".git").exists()).unwrap_or(&folder);
     environment.insert("TOT".to_owned(), top.display().to_string());

@@ -65,12 +65,13 @@ impl From<engine::Error> for Failure {
             | E::NotReady { .. }
             | E::SnapshotExists { .. }
             | E::ForkExists { .. }
+            | E::OtherBase { .. }
             | E::OtherEmulator { .. }
             | E::NotPrivate
             | E::Agent(_)
             | E::Render(_) => exit::FAILED,
             E::NoSnapshot { .. } | E::SnapshotName { .. } => exit::USAGE,
-            E::Image(image::Error::Unknown { .. }) => exit::CONFIG,
+            E::Image(image::Error::Unknown { .. } | image::Error::Unusable { .. }) => exit::CONFIG,
             _ => exit::ENVIRONMENT,
         };
         Self::new(code, error)
@@ -82,7 +83,7 @@ impl From<image::Error> for Failure {
         let code = match &error {
             image::Error::Interrupted => exit::INTERRUPTED,
             image::Error::Unknown { .. } => exit::USAGE,
-            image::Error::InUse { .. } => exit::FAILED,
+            image::Error::InUse { .. } | image::Error::Packer { .. } => exit::FAILED,
             _ => exit::ENVIRONMENT,
         };
         Self::new(code, error)

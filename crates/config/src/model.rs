@@ -200,10 +200,22 @@ impl std::fmt::Display for Role {
 pub enum Image {
     /// One that ai-how builds, by its name (`debian-13`).
     Built(String),
-    /// A qcow2 file of the user's, as the file names it.
+    /// A qcow2 file of the user's that boots as ours do, with the kernel and the initramfs that lie beside it.
     File(String),
+    /// A qcow2 file of the user's that boots by itself. Nothing of ours is in it.
+    Disk(String),
     /// Version 1.0 allows a document that names none.
     Unspecified,
+}
+
+impl Image {
+    /// Its name or path.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Built(name) | Self::File(name) | Self::Disk(name) => Some(name),
+            Self::Unspecified => None,
+        }
+    }
 }
 
 /// A node's place on a network.

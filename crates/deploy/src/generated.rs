@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, fmt::Write, path::Path};
 
 use config::{
     hardware::DeviceKind,
-    model::{Image, Kubernetes, Role},
+    model::{Kubernetes, Role},
 };
 use plan::{
     clusters,
@@ -37,7 +37,7 @@ pub struct Reach {
 impl Reach {
     /// How a lab itself reaches the nodes of this cluster, with its `key` and its OpenSSH configuration, where there is one.
     pub fn of_lab(cluster: &ClusterPlan, key: &Path, config: Option<&Path>) -> Self {
-        let is_ours = cluster.nodes.iter().all(|node| matches!(node.image, Image::Built(_)));
+        let is_ours = !cluster.nodes.iter().any(NodePlan::is_foreign);
         let user = if is_ours { "root" } else { "admin" };
         let arguments = config.map(|config| format!("-F {}", shell_quote(config.as_os_str())));
         Self {
@@ -325,8 +325,5 @@ fn gpus(node: &NodePlan) -> impl Iterator<Item = &config::hardware::Device> {
 }
 
 fn image(node: &NodePlan) -> Value {
-    match &node.image {
-        Image::Built(name) | Image::File(name) => json!(name),
-        Image::Unspecified => Value::Null,
-    }
+    json!(node.image.name())
 }

@@ -27,3 +27,4 @@ pub use deployment::{Deployment, NodeSummary, Summary};
 pub use error::Error;
 pub use installation::{Installation, find_ansible};
 pub use kubernetes::KubernetesDeployment;
+pub use playbook::unpack as unpack_playbook;

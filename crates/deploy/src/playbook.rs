@@ -8,7 +8,11 @@ use system::file;
 pub(crate) static PLAYBOOK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../ansible");
 
 /// Writes the playbook into `folder`.
-pub(crate) fn unpack(folder: &Path) -> Result<(), file::Error> {
+///
+/// # Errors
+/// The folder cannot be written to.
+pub fn unpack(folder: &Path) -> Result<(), file::Error> {
+    file::create_folder(folder)?;
     write(&PLAYBOOK, folder)
 }
 

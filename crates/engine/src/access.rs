@@ -1,6 +1,10 @@
 //! Who may log in: one key for the lab, made when it is first started, and the host keys its nodes told.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
 
 use guest::ready;
 use lab::Folder;
@@ -16,6 +20,27 @@ fn key(folder: &Folder) -> PathBuf {
 
 fn known_hosts(folder: &Folder) -> PathBuf {
     folder.path().join("ssh/known_hosts")
+}
+
+/// The host keys of nodes whose images are not ours, as OpenSSH saw them first.
+fn first_seen(folder: &Folder) -> PathBuf {
+    folder.path().join("ssh/first_seen")
+}
+
+/// A link to the private key that such images know already.
+fn image_key(folder: &Folder) -> PathBuf {
+    folder.path().join("ssh/image_key")
+}
+
+/// Uses a private key, from now on, with nodes whose images are not ours.
+///
+/// # Errors
+/// It is not there, or the lab's folder cannot be written to.
+pub fn use_image_key(folder: &Folder, key: &Path) -> Result<(), Error> {
+    let (key, link) =
+        (fs::canonicalize(key).map_err(file::Error::new("use the key", key))?, image_key(folder));
+    file::remove_file(&link)?;
+    Ok(symlink(key, &link).map_err(file::Error::new("link", link))?)
 }
 
 /// The lab's OpenSSH configuration.
@@ -72,6 +97,10 @@ fn access(folder: &Folder, control: Option<String>, proxy: Option<String>) -> Ss
     SshAccess {
         identity: key(folder).display().to_string(),
         known_hosts: known_hosts(folder).display().to_string(),
+        first_seen: first_seen(folder).display().to_string(),
+        image_identity: Some(image_key(folder))
+            .filter(|key| key.exists())
+            .map(|key| key.display().to_string()),
         control,
         proxy,
     }

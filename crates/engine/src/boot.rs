@@ -20,6 +20,9 @@ use guest::ready;
 /// How long a node may take from power-on to ready on a host with KVM; multiplied with the host's slowness.
 const BOOT_LIMIT: Duration = Duration::from_secs(15);
 
+/// The same for an image of somebody else's: a boot loader, a large initramfs, whatever it starts.
+const FOREIGN_BOOT_LIMIT: Duration = Duration::from_secs(60);
+
 /// How often a wait for readiness looks at the machine itself.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -33,12 +36,18 @@ impl Starting<'_> {
         let session = self.session;
         let folder = session.folder();
         let disk = folder.join(&node.disk);
+        let base = self.start.image(node)?;
         if !disk.exists() {
-            make_overlay(&self.start.image(node)?.disk(), &disk, node.disk_gib)?;
-        } else if virtual_gib(&disk).is_some_and(|gib| gib < node.disk_gib) {
-            // The guest grows its file system when it boots.
-            resize(&disk, node.disk_gib)?;
+            session.note_base(node, base)?;
+            make_overlay(&base.disk, &disk, node.disk_gib)?;
+        } else {
+            session.check_base(node, base)?;
+            if virtual_gib(&disk).is_some_and(|gib| gib < node.disk_gib) {
+                // The guest grows its file system when it boots.
+                resize(&disk, node.disk_gib)?;
+            }
         }
+        session.make_seed(node, &self.authorized_key)?;
         let xml = self.domain((cluster, node), folder, Start::Boot)?;
         let ready = folder.join(&node.ready);
         file::remove_file(&ready)?;
@@ -48,23 +57,23 @@ impl Starting<'_> {
         session.hypervisor.create_domain(&node.domain, &xml).map_err(|error| self.explain(error))?;
         drop(lock);
         self.say(node, NodeState::Booting, "");
-        let said = || ready::read(&ready).is_some();
-        self.wait(node, &ready, &folder.join(&node.console), watch, &said)?;
-        self.say(node, NodeState::Ready, "");
+        self.await_ready(node, watch)?;
         self.measured(node, "power-on-to-ready", watch.seconds());
         Ok(())
     }
 
-    /// Waits for a node that runs and has not said yet that it is ready: a command that was killed did not wait for it.
-    pub(crate) fn await_ready(&self, node: &NodePlan) -> Result<(), Error> {
+    /// Waits until a node is ready, by its own word or, where nothing of ours is in it, by its answer on SSH's port.
+    pub(crate) fn await_ready(&self, node: &NodePlan, watch: Stopwatch) -> Result<(), Error> {
         let folder = self.session.folder();
-        let ready = folder.join(&node.ready);
-        let said = || ready::read(&ready).is_some();
-        if said() {
-            return Ok(());
+        let (ready, console) = (folder.join(&node.ready), folder.join(&node.console));
+        let said = || match node.is_foreign() {
+            true => self.session.answers(node),
+            false => ready::read(&ready).is_some(),
+        };
+        self.wait(node, &ready, &console, watch, &said)?;
+        if node.is_foreign() {
+            file::write(&ready, ready::ANSWERED.as_bytes())?;
         }
-        self.say(node, NodeState::Booting, "");
-        self.wait(node, &ready, &folder.join(&node.console), Stopwatch::start(), &said)?;
         self.say(node, NodeState::Ready, "");
         Ok(())
     }
@@ -89,7 +98,11 @@ impl Starting<'_> {
         watch: Stopwatch,
         said: &dyn Fn() -> bool,
     ) -> Result<(), Error> {
-        let limit = BOOT_LIMIT.mul_f64(self.start.verdict.slowness(node.arch));
+        let (limit, silence) = match node.is_foreign() {
+            true => (FOREIGN_BOOT_LIMIT, "it took no connection on SSH's port"),
+            false => (BOOT_LIMIT, "it said nothing"),
+        };
+        let limit = limit.mul_f64(self.start.verdict.slowness(node.arch));
         let not_ready = |why: String| Error::NotReady {
             node: node.label.clone(),
             why,
@@ -107,7 +120,7 @@ impl Starting<'_> {
                 return Err(Error::Interrupted);
             }
             if watch.elapsed() >= limit {
-                return Err(not_ready(format!("it said nothing within {:.0} s", limit.as_secs_f64())));
+                return Err(not_ready(format!("{silence} within {:.0} s", limit.as_secs_f64())));
             }
             if looked.elapsed() >= LOOK {
                 looked = Stopwatch::start();

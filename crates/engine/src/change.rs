@@ -12,6 +12,7 @@ use system::file;
 
 use crate::{
     Changes, Error, Site,
+    base::base_note,
     copies::unready,
     start::Starting,
     stop, templates,
@@ -43,17 +44,18 @@ impl Starting<'_> {
         }
         let limit = stop::SHUTDOWN_LIMIT.mul_f64(self.start.verdict.slowest());
         let done = |action| changes.nodes.iter().filter(move |change| change.action == action);
-        first_error(together(done(Action::Restart), |change| {
-            let why: Vec<String> =
-                change.differences.iter().chain(&change.drift).map(ToString::to_string).collect();
-            self.notice(Level::Info, format!("{} restarts: {}", change.node, why.join(", ")));
-            session.power_off(&change.domain, &change.node, limit, self.sink, self.cancel)
-        }))?;
         let node = |domain: &str| {
             let of =
                 |plan: &Plan| plan.nodes().map(|(_, node)| node).find(|node| node.domain == domain).cloned();
             of(self.start.plan).or_else(|| recorded.and_then(of))
         };
+        first_error(together(done(Action::Restart), |change| {
+            let why: Vec<String> =
+                change.differences.iter().chain(&change.drift).map(ToString::to_string).collect();
+            self.notice(Level::Info, format!("{} restarts: {}", change.node, why.join(", ")));
+            let Some(node) = node(&change.domain) else { return Ok(()) };
+            session.power_off(&node, limit, self.sink, self.cancel)
+        }))?;
         for change in done(Action::Recreate).chain(done(Action::Remove)) {
             session.end_domain(&change.domain)?;
             if let Some(node) = node(&change.domain) {
@@ -107,9 +109,11 @@ impl Site {
     pub(crate) fn remove_files(&self, node: &NodePlan) -> Result<(), Error> {
         let folder = self.folder.path();
         let part = folder.join(&node.disk).with_extension("part");
+        let seed = node.seed().map(|seed| folder.join(seed));
         // The word that a disk is not ready goes last, or what is left of the disk would be taken for a whole one.
         let files = [&node.disk, &node.ready, &node.console].map(|name| folder.join(name));
-        for path in files.into_iter().chain([part, unready(folder, node)]) {
+        let more = [part, base_note(folder, node), unready(folder, node)];
+        for path in files.into_iter().chain(seed).chain(more) {
             file::remove_file(&path)?;
         }
         Ok(())

@@ -248,7 +248,11 @@ impl Comparison<'_> {
         let made = Shape {
             cpus: was.cpus,
             memory_mib: was.memory_mib,
-            disks: vec![self.site.folder.path().join(&was.disk).display().to_string()],
+            disks: [Some(was.disk.clone()), was.seed()]
+                .into_iter()
+                .flatten()
+                .map(|name| self.site.folder.path().join(name).display().to_string())
+                .collect(),
             cards: was
                 .interfaces
                 .iter()

@@ -21,7 +21,9 @@ use system::{cancel::Cancel, clock::Stopwatch, file, host};
 use template::{Files, Key, Kind, Template};
 
 use crate::{
-    Error, Place, Session, Templates, access, memory,
+    Error, Place, Session, Templates, access,
+    base::base_note,
+    memory,
     slots::Slots,
     start::{Placed, Starting},
     together::first_error,
@@ -193,6 +195,7 @@ impl Starting<'_> {
         let folder = self.session.folder();
         // A disk without this word is one that its node has worked with.
         file::write(&unready(folder, node), b"")?;
+        self.session.note_base(node, self.start.image(node)?)?;
         copy_file(&template.files().disk(), &folder.join(&node.disk))?;
         file::remove_file(&folder.join(&node.ready))?;
         let xml = self.domain((*cluster, *node), folder, Start::Copy(going_on(&template.files())))?;
@@ -289,7 +292,12 @@ impl Session {
     /// Removes what there is of a copy that was not ready.
     pub(crate) fn remove_unready(&self, node: &NodePlan) -> Result<(), Error> {
         let folder = self.folder();
-        for path in [folder.join(&node.disk), folder.join(&node.ready), unready(folder, node)] {
+        for path in [
+            folder.join(&node.disk),
+            base_note(folder, node),
+            folder.join(&node.ready),
+            unready(folder, node),
+        ] {
             file::remove_file(&path)?;
         }
         Ok(())

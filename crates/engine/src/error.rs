@@ -135,6 +135,18 @@ pub enum Error {
     /// Only machines of a private lab are ours to look into.
     #[error("machines of the host's libvirt cannot be frozen: only a private lab has snapshots and forks")]
     NotPrivate,
+    /// What a node's disk lies on was changed since.
+    #[error(
+        "{}, which the disk of {node} lies on, is not what it was when the disk was made, and the two do not fit any more; \
+         `ai-how cluster destroy` removes the lab with its disks, and the next start makes new ones",
+        base.display()
+    )]
+    OtherBase {
+        /// The node.
+        node: String,
+        /// The base.
+        base: PathBuf,
+    },
     /// A device is another running machine's.
     #[error("{node} wants the device {device}, which {owner} has; power that off first")]
     DeviceTaken {

@@ -16,6 +16,10 @@ pub struct Forecast {
     pub boots: BTreeSet<String>,
     /// Nodes that boot whatever templates there are, and why.
     pub uncopyable: Vec<(String, &'static str)>,
+    /// Whether there are other nodes.
+    pub others: bool,
+    /// Why SLURM would not be deployed at all; nothing when it would.
+    pub undeployable: Option<String>,
     /// Why the cluster would not be copied as a deployment left it; nothing when it would.
     pub deploys: Option<String>,
 }
@@ -54,7 +58,9 @@ impl Start<'_> {
         if deploys.is_none() {
             boots.clear();
         }
-        Ok(Forecast { cluster: cluster.name.clone(), boots, uncopyable, deploys })
+        let others = cluster.nodes.iter().any(|node| node.auto_start && node.uncopyable().is_none());
+        let undeployable = cluster.undeployable();
+        Ok(Forecast { cluster: cluster.name.clone(), boots, uncopyable, others, undeployable, deploys })
     }
 }
 

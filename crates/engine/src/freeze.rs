@@ -124,6 +124,7 @@ impl Starting<'_> {
 
     fn thaw_one(&self, (cluster, node): Placed<'_>, frozen: &Frozen) -> Result<(), Error> {
         let lab = self.session.folder();
+        self.session.check_base(node, self.start.image(node)?)?;
         copy_file(&frozen.0.disk(), &lab.join(&node.disk))?;
         copy_file(&frozen.ready(), &lab.join(&node.ready))?;
         let xml = self.domain((cluster, node), lab, Start::Resume(going_on(&frozen.0)))?;

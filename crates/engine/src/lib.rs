@@ -11,6 +11,7 @@
 //! the next one. What does not bear this lab's mark is never touched.
 
 mod access;
+mod base;
 mod boot;
 mod change;
 mod changes;
@@ -18,6 +19,7 @@ mod copies;
 mod devices;
 mod error;
 mod forecast;
+mod foreign;
 mod fork;
 mod freeze;
 mod keep;
@@ -35,7 +37,7 @@ mod templates;
 mod tests;
 mod together;
 
-pub use access::outer_ssh_config;
+pub use access::{outer_ssh_config, use_image_key};
 pub use changes::{Changes, NetworkChange, NodeChange};
 pub use devices::device_owner;
 pub use error::Error;
@@ -46,8 +48,7 @@ pub use memory::room;
 pub use scope::Scope;
 pub use session::{Place, Session, Site};
 pub use snapshot::{Snapshot, Snapshots};
-pub use start::{Start, Started, Templates, images};
+pub use start::{Start, Started, Templates, images, own_image, title};
 pub use status::{NodeStatus, status};
 pub use stop::leaks;
-pub use templates::{image_fact, image_fact_start};
 pub use together::together;

@@ -13,17 +13,18 @@ use std::{
     thread,
 };
 
-use config::model::Image as ImageName;
+use config::model::{Arch, Image as ImageName};
 use events::{EventKind, Level, NodeState, Sink};
-use image::{Image, Recipe, Store};
+use guest::ready;
+use image::{Base, Boot, Recipe, Store};
 use lab::{DomainState, HypervisorError, Observed, accelerator::Verdict};
 use plan::{
     Plan,
     change::Action,
     model::{ClusterPlan, NodePlan},
 };
-use render::{Machine, Mark, Reservation};
-use system::{cancel::Cancel, file};
+use render::{Kernel, Machine, Mark, Reservation};
+use system::{cancel::Cancel, clock::Stopwatch, file};
 use template::Kind;
 
 use crate::{
@@ -40,8 +41,8 @@ use crate::{
 pub struct Start<'a> {
     /// What to start.
     pub plan: &'a Plan,
-    /// The images in the plan by [`image::title`]; see [`images`].
-    pub images: &'a BTreeMap<String, Image>,
+    /// What the plan's nodes boot, by [`title`]; see [`images`].
+    pub images: &'a BTreeMap<String, Base>,
     /// How machines run here, and how slowly.
     pub verdict: &'a Verdict,
     /// Where templates are kept; without, every node boots.
@@ -59,13 +60,9 @@ pub struct Start<'a> {
 }
 
 impl Start<'_> {
-    /// The image a node boots.
-    pub(crate) fn image(&self, node: &NodePlan) -> Result<&Image, Error> {
-        let found = match &node.image {
-            ImageName::Built(name) => self.images.get(&image::title(name, node.arch)),
-            ImageName::File(_) | ImageName::Unspecified => None,
-        };
-        found.ok_or_else(|| Error::Unsupported {
+    /// What a node boots.
+    pub(crate) fn image(&self, node: &NodePlan) -> Result<&Base, Error> {
+        self.images.get(&title(node)).ok_or_else(|| Error::Unsupported {
             cluster: node.domain.clone(),
             why: "there is no image for it".to_owned(),
         })
@@ -102,29 +99,46 @@ pub fn images(
     options: &image::Options,
     sink: &dyn Sink,
     cancel: &Cancel,
-) -> Result<BTreeMap<String, Image>, Error> {
+) -> Result<BTreeMap<String, Base>, Error> {
     let mut images = BTreeMap::new();
     for (_, node) in plan.nodes() {
-        let unsupported =
-            |cluster: &str, why: String| Error::Unsupported { cluster: cluster.to_owned(), why };
-        let name = match &node.image {
-            ImageName::Built(name) => name,
-            ImageName::File(path) => {
-                let why = format!("it boots {path}, and only images that ai-how builds can be started");
-                return Err(unsupported(&node.domain, why));
+        let title = title(node);
+        // A file is looked at for each node, since each one's disk has a size of its own.
+        let base = match &node.image {
+            ImageName::Built(_) if images.contains_key(&title) => continue,
+            ImageName::Built(name) => {
+                Base::from(&image::build(store, Recipe::find(name, node.arch)?, options, sink, cancel)?)
             }
-            ImageName::Unspecified => {
-                return Err(unsupported(&node.domain, "the file names no image for it".to_owned()));
-            }
+            _ => own_image(node)?,
         };
-        let recipe = Recipe::find(name, node.arch)?;
-        let title = recipe.title();
-        if images.contains_key(&title) {
-            continue;
-        }
-        images.insert(title, image::build(store, recipe, options, sink, cancel)?);
+        images.insert(title, base);
     }
     Ok(images)
+}
+
+/// How what a node boots is found in [`Start::images`].
+pub fn title(node: &NodePlan) -> String {
+    image::title(node.image.name().unwrap_or_default(), node.arch)
+}
+
+/// The file of the user's that a node boots, looked at.
+///
+/// # Errors
+/// There is none, or it is of no use.
+pub fn own_image(node: &NodePlan) -> Result<Base, Error> {
+    let unsupported = |why: &str| Error::Unsupported { cluster: node.domain.clone(), why: why.to_owned() };
+    match &node.image {
+        ImageName::File(path) => {
+            let path = Path::new(path);
+            Ok(Base::open(path, image::beside(path), node.disk_gib)?)
+        }
+        ImageName::Disk(_) if node.arch == Arch::Aarch64 => Err(unsupported(
+            "an image of an aarch64 node needs a kernel and an initramfs beside it (X.vmlinuz and X.initrd beside \
+             X.qcow2), since there is no firmware for it",
+        )),
+        ImageName::Disk(path) => Ok(Base::open(Path::new(path), Boot::Firmware, node.disk_gib)?),
+        ImageName::Built(_) | ImageName::Unspecified => Err(unsupported("the file names no image for it")),
+    }
 }
 
 impl Session {
@@ -164,12 +178,19 @@ impl Session {
         let observed = if changes.is_empty() { observed } else { self.hypervisor.observe()? };
         self.release(&plan, &observed)?;
         let started = starting.nodes(&missing, || starting.networks(&observed))?;
-        let running = changes.nodes.iter().filter(|change| change.action < Action::Start);
-        let running =
-            running.filter_map(|change| plan.nodes().find(|(_, node)| node.domain == change.domain));
-        let running: Vec<Placed<'_>> =
-            running.filter(|(_, node)| observed.domain(&node.domain).is_some()).collect();
-        first_error(together(running, |(_, node)| starting.await_ready(node)))?;
+        // A command that was killed did not wait for what it started.
+        let word = |node: &NodePlan| folder.path().join(&node.ready);
+        let told = |node: &NodePlan| ready::read(&word(node)).is_some() || ready::has_answered(&word(node));
+        let stays = |node: &NodePlan| {
+            observed.domain(&node.domain).is_some() && changes.node(&node.domain) < Action::Start
+        };
+        let late = plan.nodes().map(|(_, node)| node).filter(|node| {
+            changes.nodes.iter().any(|change| change.domain == node.domain) && stays(node) && !told(node)
+        });
+        first_error(together(late, |node| {
+            starting.say(node, NodeState::Booting, "");
+            starting.await_ready(node, Stopwatch::start())
+        }))?;
         starting.change_live(&changes)?;
         access::write(folder, &plan, self.ssh_control())?;
         Ok(started)
@@ -382,8 +403,13 @@ impl<'a> Starting<'a> {
             accelerator: self.start.verdict.accelerator(node.arch),
             folder: folder.display().to_string(),
             sockets: self.session.sockets_inside().display().to_string(),
-            kernel: image.kernel().display().to_string(),
-            initrd: image.initrd().display().to_string(),
+            kernel: match &image.boot {
+                Boot::Kernel { kernel, initrd } => {
+                    let (kernel, initrd) = (kernel.display().to_string(), initrd.display().to_string());
+                    Some(Kernel { kernel, initrd })
+                }
+                Boot::Firmware => None,
+            },
             authorized_key: self.authorized_key.clone(),
         };
         let xml = render::domain(node, &machine, &self.mark(&cluster.name).of_node(node))?;

@@ -33,6 +33,7 @@ pub fn status(site: &Site, plan: &Plan, cancel: &Cancel) -> Result<Vec<NodeStatu
     let nodes = plan.nodes().map(|(_, node)| {
         let ours = |mark: &render::Mark| mark.lab == lab;
         let found = observed.domain(&node.domain).filter(|domain| domain.mark.as_ref().is_some_and(ours));
+        let word = site.folder.path().join(&node.ready);
         let disk = site.folder.path().join(&node.disk).exists();
         let state = match found {
             Some(domain) => domain.state.to_string(),
@@ -42,7 +43,7 @@ pub fn status(site: &Site, plan: &Plan, cancel: &Cancel) -> Result<Vec<NodeStatu
         NodeStatus {
             node: node.label.clone(),
             domain: node.domain.clone(),
-            ready: found.is_some() && ready::read(&site.folder.path().join(&node.ready)).is_some(),
+            ready: found.is_some() && (ready::read(&word).is_some() || ready::has_answered(&word)),
             state,
             disk,
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use events::{EventKind, Level, NodeState, Sink};
-use plan::Plan;
+use plan::{Plan, model::NodePlan};
 use system::{
     cancel::Cancel,
     clock::{self, Stopwatch},
@@ -40,9 +40,7 @@ impl Session {
             let nodes = plan.nodes().filter(|(cluster, node)| {
                 scope.has(&cluster.name, &node.domain) && node.role.serves() == serves
             });
-            first_error(together(nodes, |(_, node)| {
-                self.power_off(&node.domain, &node.label, limit, sink, cancel)
-            }))?;
+            first_error(together(nodes, |(_, node)| self.power_off(node, limit, sink, cancel)))?;
         }
         if !self.marked(&Scope::Lab)?.is_empty() {
             return self.destroy_networks(scope);
@@ -55,13 +53,12 @@ impl Session {
 
     pub(crate) fn power_off(
         &self,
-        domain: &str,
-        label: &str,
+        node: &NodePlan,
         limit: Duration,
         sink: &dyn Sink,
         cancel: &Cancel,
     ) -> Result<(), Error> {
-        let lab = self.site.folder.id();
+        let (lab, NodePlan { domain, label, .. }) = (self.site.folder.id(), node);
         let ours = |session: &Self| {
             let observed = session.hypervisor.observe()?;
             Ok::<bool, Error>(
@@ -74,12 +71,13 @@ impl Session {
             return Ok(());
         }
         let say =
-            |state| sink.emit(EventKind::NodeState { node: label.to_owned(), state, detail: String::new() });
+            |state| sink.emit(EventKind::NodeState { node: label.clone(), state, detail: String::new() });
         say(NodeState::Stopping);
         // The nodes have no session manager that would hear a power button, so systemd is asked itself. Its answer is
         // lost with the connection.
-        let asked = self.ssh().run(label, "systemctl --no-block poweroff", limit, cancel);
-        if asked.is_err() {
+        let ask = || self.ssh().run(label, "systemctl --no-block poweroff", limit, cancel);
+        // In an image of somebody else's only the power button is sure to be heard.
+        if node.is_foreign() || ask().is_err() {
             self.hypervisor.shutdown_domain(domain)?;
         }
         let watch = Stopwatch::start();

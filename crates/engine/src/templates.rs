@@ -7,10 +7,9 @@ use std::{fs, path::Path};
 
 use events::{EventKind, Level};
 use guest::ready;
-use image::Image;
 use lab::{accelerator, keeper};
 use plan::model::NodePlan;
-use render::{Accelerator, Machine, Mark};
+use render::{Accelerator, Kernel, Machine, Mark};
 use sha2::{Digest, Sha256};
 use system::{
     clock::Stopwatch,
@@ -41,16 +40,6 @@ pub(crate) fn is_template(domain: &str) -> bool {
         .is_some_and(|id| id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// How a template's key names the image: the same recipe gives another one on another day.
-pub fn image_fact(image: &Image) -> String {
-    format!("{}{}", image_fact_start(&image.folder), image.manifest.built)
-}
-
-/// What [`image_fact`] starts with for every image that was ever in this folder.
-pub fn image_fact_start(folder: &Path) -> String {
-    format!("{} of ", folder.file_name().unwrap_or_default().to_string_lossy())
-}
-
 impl Start<'_> {
     /// What the memory of a machine like this node depends on.
     pub(crate) fn key(&self, node: &NodePlan) -> Result<Key, Error> {
@@ -62,15 +51,14 @@ impl Start<'_> {
             accelerator,
             folder: String::new(),
             sockets: String::new(),
-            kernel: String::new(),
-            initrd: String::new(),
+            kernel: Some(Kernel { kernel: String::new(), initrd: String::new() }),
             authorized_key: String::new(),
         };
         let mark = Mark::default();
         let blank = NodePlan { uuid: Uuid::nil(), domain: String::new(), ..nobody(node) };
         let xml = Sha256::digest(render::domain(&blank, &machine, &mark)?);
         let key = Key::default()
-            .with("image", image_fact(image))
+            .with("image", image.identity.as_str())
             .with("accelerator", accelerator.to_string())
             .with("memory", format!("{} MiB", node.memory_mib))
             .with("cpus", node.cpus.to_string())
@@ -159,7 +147,7 @@ impl Starting<'_> {
 
     /// As a person would name it.
     pub(crate) fn template_name(&self, (_, node): Placed<'_>) -> Result<String, Error> {
-        let image = image::title(&self.start.image(node)?.manifest.name, node.arch);
+        let image = image::title(&self.start.image(node)?.name, node.arch);
         Ok(format!("{image} {} CPU {} MiB", node.cpus, node.memory_mib))
     }
 
@@ -194,7 +182,7 @@ impl Starting<'_> {
     ) -> Result<(), Error> {
         let folder = files.folder();
         let nobody = NodePlan { domain: format!("{TEMPLATE}{id}"), ..nobody(node) };
-        make_disk(&self.start.image(node)?.disk(), &files.disk())?;
+        make_disk(&self.start.image(node)?.disk, &files.disk())?;
         let start = render::Start::Template { memory: files.memory().display().to_string() };
         let xml = self.domain((cluster, &nobody), folder, start)?;
 

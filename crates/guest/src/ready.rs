@@ -24,15 +24,27 @@ pub fn read(path: &Path) -> Option<Ready> {
     parse(&file::read(path).ok()?)
 }
 
+/// What the host itself writes down of a node that has no such unit, when it answered.
+pub const ANSWERED: &str = "{\"state\":\"answered\"}\n";
+
+/// Whether a node that cannot say so was ready.
+pub fn has_answered(path: &Path) -> bool {
+    has_said(path, "answered")
+}
+
 /// Whether a machine that is to become a template said that nothing is going on in it any more.
 pub fn is_quiet(path: &Path) -> bool {
+    has_said(path, "quiet")
+}
+
+fn has_said(path: &Path, state: &str) -> bool {
     #[derive(Deserialize)]
     struct Said {
         state: String,
     }
     let text = file::read(path).unwrap_or_default();
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    whole.lines().filter_map(|line| serde_json::from_str::<Said>(line).ok()).any(|said| said.state == "quiet")
+    whole.lines().filter_map(|line| serde_json::from_str::<Said>(line).ok()).any(|said| said.state == state)
 }
 
 fn parse(text: &str) -> Option<Ready> {
@@ -79,6 +91,14 @@ mod tests {
         std::fs::write(&path, "noise\n{\"state\":\"quiet\",\"uptime\":9.5,\"system\":\"running\"}\n")
             .unwrap();
         assert!(is_quiet(&path));
+    }
+
+    #[test]
+    fn an_answer_is_no_word_of_the_node() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ready.jsonl");
+        std::fs::write(&path, ANSWERED).unwrap();
+        assert!(has_answered(&path) && read(&path).is_none() && !is_quiet(&path));
     }
 
     #[test]

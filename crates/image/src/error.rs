@@ -15,6 +15,14 @@ pub enum Error {
         /// What exists.
         known: String,
     },
+    /// A qcow2 file of the user's is none that nodes can boot.
+    #[error("nodes cannot boot {}: {why}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what mends that.
+        why: String,
+    },
     /// The disk is full, or will be.
     #[error(
         "the disk that holds {} is full: an image needs {needed_mib} MiB while it is built and {free_mib} MiB are \
@@ -46,6 +54,19 @@ pub enum Error {
     /// Somebody asked to stop.
     #[error("building the image was interrupted; nothing of it was kept")]
     Interrupted,
+    /// There is no Packer.
+    #[error("the program `packer` is missing; run `make set-up`, or install Packer 1.6 or later")]
+    NoPacker,
+    /// Packer did not build an image.
+    #[error("Packer did not build {name}. The end of its log ({}):{said}", log.display())]
+    Packer {
+        /// The image.
+        name: String,
+        /// The log.
+        log: PathBuf,
+        /// Its last lines, indented.
+        said: String,
+    },
     /// A domain or another build uses it.
     #[error("the image {name} is in use: {by}")]
     InUse {

@@ -9,14 +9,20 @@
 //! finds the image at once. A build works in a staging folder that it holds a lock on and that becomes the image by
 //! one rename, so an image is whole or not there. Two builds of one image wait for each other; the second finds the
 //! first one's result.
+//!
+//! A [`Base`] is what nodes' disks lie on: such an image, or a qcow2 file of the user's.
 
+mod base;
 mod build;
 mod error;
 mod initramfs;
+mod packer;
 mod recipe;
 mod store;
 
+pub use base::{Base, Boot, beside, has_kernel, is_as_it_was};
 pub use build::{Options, build, can_build};
 pub use error::Error;
+pub use packer::{packer_build, packer_takes_plugins};
 pub use recipe::{RECIPES, Recipe, title};
 pub use store::{Image, Manifest, Store};

@@ -61,6 +61,16 @@ impl Image {
         self.folder.join("disk.qcow2")
     }
 
+    /// Tells it from all other images: the same recipe gives another one on another day.
+    pub fn identity(&self) -> String {
+        format!("{}{}", self.place(), self.manifest.built)
+    }
+
+    /// What [`Image::identity`] starts with for every image that was ever in this folder.
+    pub fn place(&self) -> String {
+        format!("{} of ", self.folder.file_name().unwrap_or_default().to_string_lossy())
+    }
+
     /// What the image takes on the disk, MiB.
     pub fn size_mib(&self) -> u64 {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use config::{hardware::Mount, model::Image};
+use config::hardware::Mount;
 use serde::{Serialize, Serializer};
 
 use crate::model::{NetworkPlan, NodePlan};
@@ -134,10 +134,7 @@ fn addresses(node: &NodePlan) -> String {
 }
 
 fn image(node: &NodePlan) -> String {
-    match &node.image {
-        Image::Built(name) | Image::File(name) => name.clone(),
-        Image::Unspecified => "unspecified".to_owned(),
-    }
+    node.image.name().unwrap_or("unspecified").to_owned()
 }
 
 fn mount(mount: &Mount) -> String {
@@ -150,6 +147,8 @@ fn named<T>(items: &[T], name: impl Fn(&T) -> String) -> String {
 
 #[cfg(test)]
 mod tests {
+    use config::model::Image;
+
     use super::*;
     use crate::{derive, model::tests::lab};
 

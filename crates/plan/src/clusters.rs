@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use config::model::{Image, Role};
+use config::model::Role;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -105,10 +105,7 @@ fn vm_type(node: &NodePlan) -> &'static str {
 }
 
 fn image(node: &NodePlan) -> &str {
-    match &node.image {
-        Image::Built(name) | Image::File(name) => name,
-        Image::Unspecified => "unknown",
-    }
+    node.image.name().unwrap_or("unknown")
 }
 
 /// The planned machines for a person.

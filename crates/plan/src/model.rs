@@ -188,6 +188,15 @@ impl Plan {
     }
 }
 
+impl ClusterPlan {
+    /// Why SLURM is not deployed on it, although it is a SLURM cluster.
+    pub fn undeployable(&self) -> Option<String> {
+        self.slurm.as_ref()?;
+        let foreign = self.nodes.iter().find(|node| node.is_foreign())?;
+        Some(format!("nothing of ours is in the image of {}", foreign.label))
+    }
+}
+
 fn is_default(hardware: &Hardware) -> bool {
     *hardware == Hardware::default()
 }
@@ -198,6 +207,7 @@ impl NodePlan {
     pub fn uncopyable(&self) -> Option<&'static str> {
         let Hardware { hugepages_mib, shared_memory, numa_nodes, .. } = &self.hardware;
         [
+            (self.is_foreign(), "nothing of ours is in its image"),
             (!self.devices.is_empty(), "it has devices of the host"),
             (!self.mounts.is_empty(), "it has directories of the host"),
             (hugepages_mib.is_some(), "its memory is in huge pages"),
@@ -206,6 +216,16 @@ impl NodePlan {
         ]
         .into_iter()
         .find_map(|(holds, why)| holds.then_some(why))
+    }
+
+    /// Whether it boots an image by itself that has no agent of ours: it is somebody else's, and only SSH leads in.
+    pub fn is_foreign(&self) -> bool {
+        matches!(self.image, Image::Disk(_))
+    }
+
+    /// The disk that tells such a node who it is and who may log in: `disks/<domain>.iso`.
+    pub fn seed(&self) -> Option<String> {
+        self.is_foreign().then(|| format!("disks/{}.iso", self.domain))
     }
 
     /// The address the node is reached by.

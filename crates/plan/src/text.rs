@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use config::model::{Image, Kubernetes};
+use config::model::Kubernetes;
 
 use crate::model::{ClusterPlan, Plan};
 
@@ -57,10 +57,7 @@ fn nodes(cluster: &ClusterPlan) -> Vec<Vec<String>> {
     let mut rows =
         vec![row(["node", "domain", "arch", "cpus", "MiB", "GiB", "address", "mac", "image", "uuid"])];
     for node in &cluster.nodes {
-        let image = match &node.image {
-            Image::Built(name) | Image::File(name) => name,
-            Image::Unspecified => "unspecified",
-        };
+        let image = node.image.name().unwrap_or("unspecified");
         for (index, interface) in node.interfaces.iter().enumerate() {
             let (address, mac) = (interface.address.to_string(), &interface.mac);
             rows.push(if index == 0 {

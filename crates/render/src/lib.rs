@@ -1,11 +1,15 @@
 //! A plan as the texts that libvirt, the kernel and OpenSSH read. Pure: no I/O, no choices.
 
 mod hardware;
+mod packer;
+mod seed;
 mod ssh;
 mod xml;
 
-pub use ssh::{SshAccess, ssh_config};
+pub use packer::{FINISH, PACKER_IMAGES, PackerHost, PackerImage, SEAL, packer_template};
+pub use seed::{SEED_LABEL, seed};
+pub use ssh::{FOREIGN_USER, SshAccess, ssh_config};
 pub use xml::{
-    Accelerator, Error, Frozen, MARK_NAMESPACE, Machine, Mark, Reservation, Start, command_line, domain,
-    interface, mark, network, reservation, reservations,
+    Accelerator, Error, Frozen, Kernel, MARK_NAMESPACE, Machine, Mark, Reservation, Start, command_line,
+    domain, interface, mark, network, reservation, reservations,
 };

@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use plan::Plan;
 
+/// Who logs in to a node whose image is not ours. Images of version 1.0 have this user, and a seed asks for it.
+pub const FOREIGN_USER: &str = "admin";
+
 /// Where the lab's SSH files are.
 #[derive(Debug, Clone)]
 pub struct SshAccess {
@@ -11,6 +14,10 @@ pub struct SshAccess {
     pub identity: String,
     /// The nodes' host keys, as they told them over their own channel.
     pub known_hosts: String,
+    /// The host keys of nodes that have no such channel, as each one had it when it was first seen.
+    pub first_seen: String,
+    /// A further private key for these nodes, which somebody put into their image.
+    pub image_identity: Option<String>,
     /// Where shared connections have their sockets; short. `None` shares none.
     pub control: Option<String>,
     /// The command that connects to a node from outside of the lab, as the configuration has it. With it the file says
@@ -43,6 +50,17 @@ pub fn ssh_config(plan: &Plan, access: &SshAccess) -> String {
             node.address(),
             quote(&node.domain)
         );
+        // Of each setting OpenSSH takes the first that it finds, and of keys all.
+        if node.is_foreign() {
+            let _ = write!(
+                out,
+                "  User {FOREIGN_USER}\n  StrictHostKeyChecking accept-new\n  UserKnownHostsFile {}\n",
+                quote(&access.first_seen)
+            );
+            if let Some(identity) = &access.image_identity {
+                let _ = writeln!(out, "  IdentityFile {}", quote(identity));
+            }
+        }
     }
     let _ = write!(
         out,
@@ -146,6 +164,8 @@ pub(crate) mod tests {
         let access = SshAccess {
             identity: "/state/labs/a lab/ssh/id_ed25519".into(),
             known_hosts: "/state/labs/a lab/ssh/known_hosts".into(),
+            first_seen: "/state/labs/a lab/ssh/first_seen".into(),
+            image_identity: None,
             control: Some("/run/ssh".into()),
             proxy: None,
         };
@@ -153,10 +173,34 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_node_of_another_image_is_known_at_first_sight() {
+        let mut plan = two_nodes();
+        plan.clusters[0].nodes[1].image = Image::Disk("/images/cloud-base.qcow2".into());
+        let access = SshAccess {
+            identity: "/k".into(),
+            known_hosts: "/h".into(),
+            first_seen: "/f".into(),
+            image_identity: Some("/i".into()),
+            control: None,
+            proxy: None,
+        };
+        let text = ssh_config(&plan, &access);
+        let node = text.split("\nHost ").find(|entry| entry.starts_with("compute-01")).unwrap();
+        for words in
+            ["User admin", "StrictHostKeyChecking accept-new", "UserKnownHostsFile /f", "IdentityFile /i"]
+        {
+            assert!(node.contains(words), "{words} is missing in {text}");
+            assert_eq!(text.matches(words).count(), 1, "{words} is said of others too: {text}");
+        }
+    }
+
+    #[test]
     fn a_file_for_outside_says_nothing_of_other_hosts() {
         let access = SshAccess {
             identity: "/k".into(),
             known_hosts: "/h".into(),
+            first_seen: "/f".into(),
+            image_identity: None,
             control: None,
             proxy: Some("ai-how lab-proxy /lab %h %p".into()),
         };

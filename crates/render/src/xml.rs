@@ -120,6 +120,15 @@ pub enum Start {
     Resume(Frozen),
 }
 
+/// A kernel and its initramfs, as the QEMU process sees them.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    /// The kernel.
+    pub kernel: String,
+    /// The initramfs.
+    pub initrd: String,
+}
+
 /// Where a node's files are, as the QEMU process sees them.
 #[derive(Debug, Clone)]
 pub struct Machine {
@@ -131,10 +140,8 @@ pub struct Machine {
     pub folder: String,
     /// The folder of its sockets, absolute and short: a socket's path ends at 107 bytes.
     pub sockets: String,
-    /// The kernel.
-    pub kernel: String,
-    /// The initramfs.
-    pub initrd: String,
+    /// What it is handed to boot; without it firmware finds a boot loader on the disk.
+    pub kernel: Option<Kernel>,
     /// The public key that may log in as root, in OpenSSH's one-line form.
     pub authorized_key: String,
 }
@@ -221,9 +228,10 @@ pub fn domain(node: &NodePlan, machine: &Machine, mark: &Mark) -> Result<String,
         machine => machine_type(node.arch),
         kvm => machine.accelerator == Accelerator::Kvm,
         folder => &machine.folder,
+        seed => node.seed(),
         sockets => &machine.sockets,
-        kernel => &machine.kernel,
-        initrd => &machine.initrd,
+        kernel => machine.kernel.as_ref().map(|found| &found.kernel),
+        initrd => machine.kernel.as_ref().map(|found| &found.initrd),
         command_line => command_line(node, machine),
         cpu => Serde(Cpu::of(node, machine.accelerator)),
         pins => node.first_cpu.map(|first| (first..first.saturating_add(node.cpus)).collect::<Vec<_>>()),
@@ -266,13 +274,18 @@ fn console(arch: Arch) -> &'static str {
     }
 }
 
+/// What every kernel of an image of ours is told, whoever boots it.
+pub(crate) fn boot_line(arch: Arch) -> String {
+    // Nobody attacks a throw-away guest from inside, and every mitigation costs under emulation. So does a fifth level of
+    // page tables, which an emulated x86-64 processor has and nobody's node needs.
+    let levels = if arch == Arch::X86_64 { " no5lvl" } else { "" };
+    format!("console={} quiet mitigations=off{levels} net.ifnames=0", console(arch))
+}
+
 /// The kernel's command line. A node's also carries what systemd needs to know about this node and no other: the host
 /// name, the machine id and, as a credential, who may log in. Nothing in it is secret.
 pub fn command_line(node: &NodePlan, machine: &Machine) -> String {
-    // Nobody attacks a throw-away guest from inside, and every mitigation costs under emulation. So does a fifth level of
-    // page tables, which an emulated x86-64 processor has and nobody's node needs.
-    let levels = if node.arch == Arch::X86_64 { " no5lvl" } else { "" };
-    let common = format!("console={} quiet mitigations=off{levels} net.ifnames=0", console(node.arch));
+    let common = boot_line(node.arch);
     if let Start::Template { .. } = machine.start {
         return format!("{common} ai-how.template systemd.unit=ai-how-template.target");
     }
@@ -336,9 +349,12 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::{path::Path, process::Command};
 
-    use config::hardware::{CpuFeature, CpuModel, CpuTopology, Device, DeviceSource, Hardware};
+    use config::{
+        hardware::{CpuFeature, CpuModel, CpuTopology, Device, DeviceSource, Hardware},
+        model::Image,
+    };
 
     use super::*;
     use crate::ssh::tests::two_nodes;
@@ -359,8 +375,7 @@ mod tests {
             accelerator,
             folder: "/state/labs/lab".into(),
             sockets: "/run/ai-how".into(),
-            kernel: "/cache/vmlinuz".into(),
-            initrd: "/cache/initrd".into(),
+            kernel: Some(Kernel { kernel: "/cache/vmlinuz".into(), initrd: "/cache/initrd".into() }),
             authorized_key: "ssh-ed25519 AAAA".into(),
         }
     }
@@ -423,22 +438,43 @@ mod tests {
         assert!(!xml.contains("svm"), "machines in emulated machines are emulated: {xml}");
     }
 
+    /// A node of somebody else's image, which boots by itself.
+    fn foreign() -> NodePlan {
+        let plan = two_nodes();
+        NodePlan {
+            image: Image::Disk("/images/cloud-base.qcow2".into()),
+            ..plan.clusters[0].nodes[0].clone()
+        }
+    }
+
+    #[test]
+    fn domain_xml_of_an_image_that_boots_by_itself() {
+        let machine = Machine { kernel: None, ..machine(Accelerator::Tcg) };
+        insta::assert_snapshot!(domain(&foreign(), &machine, &mark()).unwrap());
+    }
+
     /// Every kind of domain that there is, as libvirt's own schema judges it.
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "libvirt's own program is asked")]
     fn libvirt_accepts_every_domain() {
         let folder = tempfile::tempdir().unwrap();
         for accelerator in [Accelerator::Kvm, Accelerator::Tcg] {
             for arch in [Arch::X86_64, Arch::Aarch64] {
                 for node in [two_nodes().clusters[0].nodes[0].clone(), workstation()] {
                     let xml = domain(&NodePlan { arch, ..node }, &machine(accelerator), &mark()).unwrap();
-                    let path = folder.path().join("domain.xml");
-                    std::fs::write(&path, &xml).unwrap();
-                    let ran = Command::new("virt-xml-validate").arg(&path).arg("domain").output().unwrap();
-                    assert!(ran.status.success(), "{}\n{xml}", String::from_utf8_lossy(&ran.stderr));
+                    libvirt_accepts(folder.path(), &xml);
                 }
             }
+            let machine = Machine { kernel: None, ..machine(accelerator) };
+            libvirt_accepts(folder.path(), &domain(&foreign(), &machine, &mark()).unwrap());
         }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "libvirt's own program is asked")]
+    fn libvirt_accepts(folder: &Path, xml: &str) {
+        let path = folder.join("domain.xml");
+        std::fs::write(&path, xml).unwrap();
+        let ran = Command::new("virt-xml-validate").arg(&path).arg("domain").output().unwrap();
+        assert!(ran.status.success(), "{}\n{xml}", String::from_utf8_lossy(&ran.stderr));
     }
 
     #[test]

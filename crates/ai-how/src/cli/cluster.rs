@@ -105,6 +105,9 @@ pub struct Start {
     /// Start the machines alone.
     #[arg(long)]
     pub no_deploy: bool,
+    /// A private key that images of your own know already, beside the lab's; the lab remembers it.
+    #[arg(long, value_name = "FILE")]
+    pub ssh_key: Option<PathBuf>,
     /// Only tell what would be done.
     #[arg(long)]
     pub dry_run: bool,

@@ -1,8 +1,10 @@
 //! The arguments of `image`.
 
+use std::path::PathBuf;
+
 use clap::{ArgGroup, Subcommand, ValueEnum};
 
-use super::Format;
+use super::{DEFAULT_FILE, Format};
 
 /// An instruction set, as config files name it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -30,6 +32,23 @@ pub enum Image {
         /// The package mirror [default: that of the host's apt]
         #[arg(long, value_name = "URL", env = "AI_HOW_MIRROR")]
         mirror: Option<String>,
+    },
+    /// Write what Packer builds images for shipping from: those that a config file calls for
+    ///
+    /// Example: ai-how image packer config/lab.yaml --output packer --build hpc-compute
+    Packer {
+        /// The config file.
+        #[arg(default_value = DEFAULT_FILE)]
+        file: PathBuf,
+        /// The folder for templates and images; made if there is none.
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+        /// Write the templates of all images.
+        #[arg(long)]
+        all: bool,
+        /// Build this one, too; may be given several times.
+        #[arg(long, value_name = "NAME")]
+        build: Vec<String>,
     },
     /// List images and templates
     List {

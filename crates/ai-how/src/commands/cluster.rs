@@ -1,10 +1,13 @@
 //! `ai-how cluster`: start, status, stop, destroy.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use engine::{NodeStatus, Scope, Site};
 use events::{EventKind, Level, Phase};
-use image::{Image, Store};
+use image::{Base, Store};
 use lab::accelerator;
 use plan::Plan;
 use system::cancel::Cancel;
@@ -24,11 +27,11 @@ use crate::{
 pub(crate) fn run(command: Cluster, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
     match command {
         Cluster::Start(arguments) => {
-            let Start { part, cold, no_deploy, dry_run, force, format } = arguments;
+            let Start { part, cold, no_deploy, ssh_key, dry_run, force, format } = arguments;
             let (plan, site) = document::site(&part.lab, settings)?;
             let scope = scope(&part, &[&plan])?;
             let deploy = (!no_deploy).then(|| scope.clone());
-            let how = How { cold, deploy, dry_run, force, rebuild: false, scope };
+            let how = How { cold, deploy, ssh_key, dry_run, force, rebuild: false, scope };
             start(&Target { lab: &part.lab, plan: &plan, site: &site }, &how, format, settings, cancel)
         }
         Cluster::Status { part, format } => status(&part, format, settings, cancel),
@@ -79,6 +82,8 @@ pub(crate) struct How {
     pub(crate) cold: bool,
     /// Where SLURM is deployed, too.
     pub(crate) deploy: Option<Scope>,
+    /// A key that images of the user's know.
+    pub(crate) ssh_key: Option<PathBuf>,
     /// Nothing is done, only told.
     pub(crate) dry_run: bool,
     /// Nodes may lose their disks without a question.
@@ -125,6 +130,7 @@ pub(crate) fn start(
     if how.dry_run {
         return changes::show(&changes()?, site, format == Format::Json);
     }
+    how.ssh_key.as_deref().map(document::read).transpose()?;
     let verdict = accelerator::probe(&settings.cache, plan.archs(), cancel)?;
     let fresh = !site.folder.path().exists();
     let _lock = lock(site)?;
@@ -156,6 +162,9 @@ pub(crate) fn start(
             }
             Err(failure)
         })?;
+        if let Some(key) = &how.ssh_key {
+            engine::use_image_key(&site.folder, key)?;
+        }
         let (mut session, started) = run.phase(Phase::Boot, || {
             let session = site.open(&verdict, false, cancel)?;
             let started = up.boot(&session, &images, how.deploy.is_some())?;
@@ -200,7 +209,7 @@ pub(crate) fn images(
     run: &Run,
     settings: &Settings,
     cancel: &Cancel,
-) -> Result<BTreeMap<String, Image>, Failure> {
+) -> Result<BTreeMap<String, Base>, Failure> {
     let store = Store::new(&settings.cache);
     run.phase(Phase::Image, || {
         Ok(engine::images(plan, &store, &image::Options::default(), run.sink(), cancel)?)

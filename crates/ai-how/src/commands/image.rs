@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use system::{cancel::Cancel, clock::Stopwatch, file};
 use template::Template;
 
+use super::packer;
 use crate::{
     cli::{self, Format, Image},
     exit,
@@ -27,6 +28,9 @@ pub(crate) fn run(command: &Image, settings: &Settings, cancel: &Cancel) -> Resu
             };
             build(&store, Recipe::find(name, arch)?, mirror.clone(), settings, cancel)
         }
+        Image::Packer { file, output, all, build } => {
+            packer::run(&packer::Wanted { file, output, all: *all, build }, &store, settings, cancel)
+        }
         Image::List { format } => list(&store, &settings.templates.store, *format),
         Image::Rm { name, .. } => remove(&store, name.as_deref(), settings),
     }
@@ -39,7 +43,7 @@ fn build(
     settings: &Settings,
     cancel: &Cancel,
 ) -> Result<u8, Failure> {
-    let progress = Progress { live: settings.facts.tty && !settings.facts.ci, watch: Stopwatch::start() };
+    let progress = Progress::new(settings);
     // A variable that is set to nothing counts as unset.
     let options = image::Options { mirror: mirror.filter(|mirror| !mirror.is_empty()) };
     let found = store.find(recipe).is_some();
@@ -59,13 +63,17 @@ fn build(
 }
 
 /// One line that is rewritten on a terminal; a line for each step elsewhere.
-struct Progress {
+pub(super) struct Progress {
     live: bool,
     watch: Stopwatch,
 }
 
 impl Progress {
-    fn clear(&self) {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self { live: settings.facts.tty && !settings.facts.ci, watch: Stopwatch::start() }
+    }
+
+    pub(super) fn clear(&self) {
         if self.live {
             output::words("\r\u{1b}[2K");
         }
@@ -125,8 +133,9 @@ impl Entry {
 
     fn template(template: &Template, images: &[image::Image]) -> Self {
         let manifest = &template.manifest;
-        let image = made_of(template);
-        let current = images.iter().any(|found| is_current(found) && engine::image_fact(found) == image);
+        let made_of = made_of(template);
+        let current = images.iter().any(|found| is_current(found) && found.identity() == made_of)
+            || image::is_as_it_was(made_of);
         let (last_used, size_mib) = (template.last_used(), template.size_mib());
         Self {
             id: manifest.id.clone(),
@@ -138,7 +147,7 @@ impl Entry {
                 "kind": "template",
                 "id": manifest.id,
                 "name": manifest.name,
-                "image": image,
+                "image": made_of,
                 "current": current,
                 "made": manifest.made,
                 "last_used": last_used,
@@ -219,7 +228,7 @@ fn remove_named(
             output::data(format_args!("removed {}\n", image.folder.display()))?;
         }
         // Nothing finds them any more. An image that is built again is another one.
-        let of_image = engine::image_fact_start(&image.folder);
+        let of_image = image.place();
         remove_templates(templates, |template| made_of(template).starts_with(&of_image))?;
     }
     remove_templates(templates, |template| template.manifest.id == name)
@@ -244,7 +253,7 @@ fn is_current(image: &image::Image) -> bool {
         .is_some_and(|recipe| recipe.hash() == image.manifest.hash)
 }
 
-/// The image that a template was made of, as [`engine::image_fact`] names it.
+/// The image that a template was made of, as [`image::Base::identity`] names it.
 fn made_of(template: &Template) -> &str {
     template.manifest.key.get("image").unwrap_or_default()
 }

@@ -9,6 +9,7 @@ pub(crate) mod inventory;
 pub(crate) mod kubernetes;
 pub(crate) mod logs;
 pub(crate) mod node;
+mod packer;
 pub(crate) mod plan;
 pub(crate) mod proxy;
 pub(crate) mod reach;

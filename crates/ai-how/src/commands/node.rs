@@ -132,6 +132,7 @@ impl<'a> Work<'a> {
         How {
             cold: false,
             deploy: (!self.how.no_deploy).then_some(cluster),
+            ssh_key: None,
             dry_run: self.how.dry_run,
             force: self.how.force,
             rebuild,

@@ -1,10 +1,10 @@
 //! `ai-how plan`: what a file becomes, and how it would start now.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::collections::BTreeMap;
 
 use config::model::Image as ImageName;
 use engine::{Forecast, Scope, Start};
-use image::{Recipe, Store};
+use image::{Base, Recipe, Store};
 use lab::accelerator;
 use plan::model::ClusterPlan;
 use system::cancel::Cancel;
@@ -88,19 +88,22 @@ fn start(plan: &plan::Plan, settings: &Settings) -> Result<String, Failure> {
     let store = Store::new(&settings.cache);
     let mut images = BTreeMap::new();
     for (_, node) in plan.nodes() {
-        let ImageName::Built(name) = &node.image else {
-            return Ok("start: not possible, only images that ai-how builds can be started\n".to_owned());
+        let title = engine::title(node);
+        let base = match &node.image {
+            ImageName::Built(name) => match store.find(Recipe::find(name, node.arch)?) {
+                Some(image) => Base::from(&image),
+                None => {
+                    let slurm = plan.clusters.iter().any(|cluster| cluster.slurm.is_some());
+                    let deploys = if slurm { ", boots, and deploys with Ansible" } else { ", and boots" };
+                    return Ok(format!("start: builds the image {title}{deploys}\n"));
+                }
+            },
+            _ => match engine::own_image(node) {
+                Ok(base) => base,
+                Err(error) => return Ok(format!("start: not possible, {error}\n")),
+            },
         };
-        let recipe = Recipe::find(name, node.arch)?;
-        let title = recipe.title();
-        match store.find(recipe) {
-            Some(image) => images.insert(title, image),
-            None => {
-                let slurm = plan.clusters.iter().any(|cluster| cluster.slurm.is_some());
-                let deploys = if slurm { ", boots, and deploys with Ansible" } else { ", and boots" };
-                return Ok(format!("start: builds the image {title}{deploys}\n"));
-            }
-        };
+        images.insert(title, base);
     }
     let start = Start {
         plan,
@@ -117,27 +120,30 @@ fn start(plan: &plan::Plan, settings: &Settings) -> Result<String, Failure> {
     Ok(forecasts.iter().zip(&plan.clusters).map(|(forecast, cluster)| line(forecast, cluster)).collect())
 }
 
-fn line(Forecast { cluster, boots, uncopyable, deploys }: &Forecast, planned: &ClusterPlan) -> String {
-    let is_kubernetes = planned.kubernetes.is_some();
-    let mut line = format!("start of {cluster}: ");
-    for (node, why) in uncopyable {
-        line.push_str(&format!("boots {node}, because {why}; "));
-    }
-    // Writing to a string cannot fail, so the results are not looked at.
-    let _ = match deploys {
-        None if !is_kubernetes => return line + "copies of its deployed nodes, without Ansible\n",
-        _ if boots.is_empty() && !uncopyable.is_empty() => {
-            write!(line, "all others are copies of templates")
-        }
-        _ if boots.is_empty() => write!(line, "copies of templates"),
-        _ => {
+fn line(forecast: &Forecast, cluster: &ClusterPlan) -> String {
+    let is_kubernetes = cluster.kubernetes.is_some();
+    let Forecast { cluster, boots, uncopyable, others, undeployable, deploys } = forecast;
+    let mut steps: Vec<String> =
+        uncopyable.iter().map(|(node, why)| format!("boots {node}, because {why}")).collect();
+    match deploys {
+        None if !is_kubernetes => steps.push("copies of its deployed nodes, without Ansible".to_owned()),
+        _ if !boots.is_empty() => {
             let shapes: Vec<&str> = boots.iter().map(String::as_str).collect();
-            write!(line, "boots one machine of each new shape ({}), and copies it", shapes.join("; "))
+            let shapes = shapes.join("; ");
+            steps.push(format!("boots one machine of each new shape ({shapes}), and copies it"));
         }
-    };
-    let _ = match deploys.as_deref().filter(|_| !is_kubernetes) {
-        Some(why) => writeln!(line, "; then a deploy with Ansible, because {why}"),
-        None => writeln!(line, "; `ai-how cluster deploy-kubernetes` makes it a Kubernetes cluster then"),
-    };
-    line
+        _ if uncopyable.is_empty() => steps.push("copies of templates".to_owned()),
+        _ if *others => steps.push("all others are copies of templates".to_owned()),
+        _ => {}
+    }
+    match (undeployable, deploys) {
+        _ if is_kubernetes => {
+            let then = "`ai-how cluster deploy-kubernetes` makes it a Kubernetes cluster then";
+            steps.push(then.to_owned());
+        }
+        (Some(why), _) => steps.push(format!("SLURM is not deployed, because {why}")),
+        (None, Some(why)) => steps.push(format!("then a deploy with Ansible, because {why}")),
+        (None, None) => {}
+    }
+    format!("start of {cluster}: {}\n", steps.join("; "))
 }

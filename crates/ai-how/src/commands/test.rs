@@ -43,6 +43,7 @@ pub(crate) fn run(arguments: Test, settings: &Settings, cancel: &Cancel) -> Resu
             let how = How {
                 cold: arguments.cold,
                 deploy: None,
+                ssh_key: None,
                 dry_run: false,
                 force: false,
                 rebuild: false,

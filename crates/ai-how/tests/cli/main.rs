@@ -15,6 +15,8 @@ mod kubernetes;
 mod mount;
 mod nodes;
 mod output;
+mod own_images;
+mod packer;
 mod plan;
 mod snapshots;
 mod templates;

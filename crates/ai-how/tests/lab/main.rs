@@ -8,6 +8,7 @@
     clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stderr,
     reason = "tests drive the program from outside"
 )]
 
@@ -24,6 +25,8 @@ mod kills;
 mod kubernetes;
 mod leaks;
 mod life;
+mod own_images;
+mod packer;
 mod places;
 mod snapshots;
 mod start;

@@ -4,7 +4,7 @@
 use std::fs;
 
 use config::hardware::{Device, DeviceKind, DeviceSource};
-use config::model::Image as ImageName;
+use config::model::{Arch, Image as ImageName};
 use events::Silent;
 use lab::{Domain, DomainState, Hypervisor, Network as LabNetwork, Shape, fake::Fault};
 use plan::Plan;
@@ -148,7 +148,29 @@ fn a_disk_that_exists_is_kept() {
 }
 
 #[test]
-fn an_image_in_the_plan_that_nobody_builds_is_named() {
+fn a_disk_is_not_started_on_another_base() {
+    let (mut bench, plan) = (Bench::new(), plan());
+    bench.start(&plan).unwrap();
+    for node in ["hpc-controller", "hpc-compute-01", "hpc-compute-02"] {
+        bench.fake.destroy_domain(node).unwrap();
+    }
+    bench.images.get_mut("debian-13").unwrap().identity.push('x');
+    let error = bench.start(&plan).unwrap_err();
+    assert!(matches!(error, Error::OtherBase { .. }), "{error}");
+    assert_eq!(bench.count(DomainState::Running), 0);
+}
+
+#[test]
+fn an_aarch64_node_does_not_boot_by_itself() {
+    let mut node = plan().clusters[0].nodes[0].clone();
+    node.image = ImageName::Disk("/a/disk.qcow2".into());
+    node.arch = Arch::Aarch64;
+    let error = crate::own_image(&node).unwrap_err().to_string();
+    assert!(error.contains("needs a kernel and an initramfs beside it"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
     let (bench, mut plan) = (Bench::new(), plan());
     plan.clusters[0].nodes[0].image = ImageName::File("/a/disk.qcow2".into());
     let store = image::Store::new(&bench.folder);

@@ -14,11 +14,11 @@ use config::model::{
     Arch, Cluster, ClusterKind, Image as ImageName, Interface, Lab, Network, Node, Partition, Role, Slurm,
 };
 use events::Silent;
-use image::{Image, Manifest};
+use image::{Base, Image, Manifest};
 use lab::{DomainState, Folder, Hypervisor, accelerator::Verdict, fake::Fake};
 use plan::Plan;
 use render::{Accelerator, Mark};
-use system::{cancel::Cancel, clock, process::Command};
+use system::{cancel::Cancel, process::Command};
 
 use crate::{Error, Place, Scope, Session, Site, Start};
 
@@ -71,7 +71,7 @@ pub(super) fn plan() -> Plan {
 }
 
 /// An image of nothing: enough for qemu-img to put an overlay on.
-fn images(folder: &Path) -> BTreeMap<String, Image> {
+fn images(folder: &Path) -> BTreeMap<String, Base> {
     if !folder.join("disk.qcow2").exists() {
         let make = Command::new("qemu-img").args(["create", "-q", "-f", "qcow2"]);
         make.arg(folder.join("disk.qcow2")).arg("1G").run().unwrap();
@@ -80,12 +80,12 @@ fn images(folder: &Path) -> BTreeMap<String, Image> {
         name: "debian-13".into(),
         arch: Arch::default(),
         hash: "0".into(),
-        built: clock::now(),
+        built: jiff::Timestamp::UNIX_EPOCH,
         seconds: 0.0,
         kernel: String::new(),
         packages: Vec::new(),
     };
-    BTreeMap::from([("debian-13".into(), Image { folder: folder.to_owned(), manifest })])
+    BTreeMap::from([("debian-13".into(), Base::from(&Image { folder: folder.to_owned(), manifest }))])
 }
 
 /// A lab over a [`Fake`].
@@ -93,7 +93,7 @@ pub(super) struct Bench {
     pub(super) folder: PathBuf,
     pub(super) site: Site,
     pub(super) fake: Fake,
-    images: BTreeMap<String, Image>,
+    pub(super) images: BTreeMap<String, Base>,
     verdict: Verdict,
     _own: Option<tempfile::TempDir>,
 }

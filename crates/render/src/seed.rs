@@ -1,0 +1,71 @@
+//! What a node of somebody else's image is told about itself, in the form of cloud-init's data source `NoCloud`: a disk with
+//! the label [`SEED_LABEL`] that holds these files. An image without cloud-init does not look at it.
+
+use plan::model::NodePlan;
+use serde_json::{Map, Value, json};
+
+use crate::ssh::FOREIGN_USER;
+
+/// The label of the disk's file system.
+pub const SEED_LABEL: &str = "cidata";
+
+/// The files of a node's seed, by name. The key may log in; nothing in them is secret.
+pub fn seed(node: &NodePlan, authorized_key: &str) -> Vec<(&'static str, String)> {
+    let metadata = json!({"instance-id": node.uuid, "local-hostname": node.name});
+    let user = json!({
+        "hostname": node.name,
+        "ssh_pwauth": false,
+        "users": [{
+            "name": FOREIGN_USER,
+            "shell": "/bin/bash",
+            "lock_passwd": true,
+            "sudo": "ALL=(ALL) NOPASSWD:ALL",
+            "ssh_authorized_keys": [authorized_key],
+        }],
+    });
+    // JSON is YAML.
+    let mut files =
+        vec![("meta-data", format!("{metadata}\n")), ("user-data", format!("#cloud-config\n{user}\n"))];
+    // Unless told otherwise cloud-init brings up the first card alone.
+    if node.interfaces.len() > 1 {
+        files.push(("network-config", format!("{}\n", network(node))));
+    }
+    files
+}
+
+/// Addresses come from DHCP, and the way out is over the first card.
+fn network(node: &NodePlan) -> Value {
+    let cards = node.interfaces.iter().enumerate().map(|(place, interface)| {
+        let mut card = json!({"match": {"macaddress": interface.mac}, "dhcp4": true});
+        if place > 0 {
+            card["dhcp4-overrides"] = json!({"use-routes": false, "use-dns": false});
+        }
+        (format!("card{place}"), card)
+    });
+    json!({"version": 2, "ethernets": cards.collect::<Map<_, _>>()})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ssh::tests::two_nodes;
+
+    #[test]
+    fn a_seed_tells_a_node_who_it_is_and_who_may_log_in() {
+        let plan = two_nodes();
+        let node = &plan.clusters[0].nodes[1];
+        let files = seed(node, "ssh-ed25519 AAAA ai-how");
+        let file = |name: &str| files.iter().find(|(found, _)| *found == name).unwrap().1.as_str();
+        let user = file("user-data").strip_prefix("#cloud-config\n").unwrap();
+        let user: Value = serde_json::from_str(user).unwrap();
+        assert_eq!(user["users"][0]["ssh_authorized_keys"][0], "ssh-ed25519 AAAA ai-how");
+        let metadata: Value = serde_json::from_str(file("meta-data")).unwrap();
+        assert_eq!(
+            (&metadata["local-hostname"], &metadata["instance-id"]),
+            (&json!("compute-01"), &json!(node.uuid))
+        );
+        let network: Value = serde_json::from_str(file("network-config")).unwrap();
+        assert_eq!(network["ethernets"]["card1"]["match"]["macaddress"], node.interfaces[1].mac.as_str());
+        assert_eq!(seed(&plan.clusters[0].nodes[0], "k").len(), 2, "one card needs no word");
+    }
+}
