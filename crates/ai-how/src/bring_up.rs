@@ -42,6 +42,8 @@ pub(crate) struct BringUp<'a> {
     pub(crate) force: bool,
     /// Whether its nodes are made anew.
     pub(crate) rebuild: bool,
+    /// Whether nodes that boot are waited for.
+    pub(crate) wait: bool,
     /// How machines run here.
     pub(crate) verdict: &'a Verdict,
     /// Who hears of it.
@@ -232,6 +234,7 @@ impl BringUp<'_> {
             scope: self.scope,
             force: self.force,
             rebuild: self.rebuild,
+            wait: self.wait,
         }
     }
 

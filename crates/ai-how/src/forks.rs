@@ -66,6 +66,7 @@ impl<'a> LabForks<'a> {
             scope: &Scope::Lab,
             force: false,
             rebuild: false,
+            wait: true,
         };
         session.fork(names, &start, &Warnings(run.sink()), cancel)
     }

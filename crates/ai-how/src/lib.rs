@@ -21,6 +21,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cli::{Cli, Command};
+use commands::workstation::Which;
 use failure::Failure;
 use settings::Settings;
 use system::cancel::Cancel;
@@ -56,6 +57,10 @@ fn dispatch(command: Command, settings: &Settings) -> Result<u8, Failure> {
         }
         Command::Image(command) => commands::image::run(&command, settings, &cancel),
         Command::Cluster(command) => commands::cluster::run(command, settings, &cancel),
+        Command::Hpc(command) => commands::workstation::run(Which::Hpc, &command, settings, &cancel),
+        Command::Cloud(command) => commands::workstation::run(Which::Cloud, &command, settings, &cancel),
+        Command::System(command) => commands::workstation::run(Which::System, &command, settings, &cancel),
+        Command::Vm(command) => commands::vm::run(&command, settings, &cancel),
         Command::Node(command) => commands::node::run(command, settings, &cancel),
         Command::Ssh(arguments) => commands::reach::ssh(&arguments, settings, &cancel),
         Command::Exec(arguments) => commands::reach::exec(&arguments, settings, &cancel),

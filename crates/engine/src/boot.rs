@@ -57,6 +57,9 @@ impl Starting<'_> {
         session.hypervisor.create_domain(&node.domain, &xml).map_err(|error| self.explain(error))?;
         drop(lock);
         self.say(node, NodeState::Booting, "");
+        if !self.start.wait {
+            return Ok(());
+        }
         self.await_ready(node, watch)?;
         self.measured(node, "power-on-to-ready", watch.seconds());
         Ok(())

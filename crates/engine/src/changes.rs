@@ -168,23 +168,27 @@ impl Comparison<'_> {
     /// What becomes of what `scope` means. Everything else of the plan is as it is.
     pub(crate) fn with(&self, wanted: &Plan, scope: &Scope) -> Changes {
         let mut changes = Changes::default();
+        let gone = self.gone_nodes(wanted, scope);
+        let is_touched = |cluster: &ClusterPlan| {
+            scope.has_shared_of(&cluster.name)
+                || cluster.nodes.iter().any(|node| scope.has(&cluster.name, &node.domain))
+                || gone.iter().any(|change| change.cluster == cluster.name)
+        };
         let mut broken: BTreeMap<&str, Vec<Difference>> = BTreeMap::new();
-        for cluster in &wanted.clusters {
+        for cluster in wanted.clusters.iter().filter(|cluster| is_touched(cluster)) {
             for network in &cluster.networks {
                 let change = self.network(wanted, cluster, network);
                 if change.action >= Action::Create {
                     broken.insert(&network.name, change.differences.clone());
                 }
-                if scope.has_shared_of(&cluster.name) || change.action != Action::None {
-                    changes.networks.push(change);
-                }
+                changes.networks.push(change);
             }
             for node in cluster.nodes.iter().filter(|node| scope.has(&cluster.name, &node.domain)) {
                 changes.nodes.push(self.node(cluster, node, scope, &broken));
             }
         }
         changes.networks.extend(self.gone_networks(wanted, scope));
-        changes.nodes.extend(self.gone_nodes(wanted, scope));
+        changes.nodes.extend(gone);
         changes
     }
 

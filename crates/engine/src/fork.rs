@@ -109,7 +109,7 @@ impl Session {
         let fork = site.open(start.verdict, true, cancel)?;
         let starting = Starting::new(&fork, start, fork.generation(), sink, cancel)?;
         let observed = fork.hypervisor.observe()?;
-        starting.networks(&observed)?;
+        starting.networks(&observed, |_| true)?;
         starting.thaw_all(nodes, &own)?;
         access::write(&fork.site.folder, start.plan, fork.ssh_control())?;
         Ok(fork)

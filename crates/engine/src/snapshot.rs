@@ -216,7 +216,7 @@ impl Session {
             scope.spawn(|| together(&all, |(_, node)| self.ssh().disconnect(&node.label)));
             self.power_off_now(&all)
         })?;
-        starting.networks(&observed)?;
+        starting.networks(&observed, |_| true)?;
         let thawed = starting.thaw_all(&nodes, &snapshots.folder.join(name));
         if let Err(error) = thawed {
             // Half a cluster of then beside half a one of now is neither.

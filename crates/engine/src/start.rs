@@ -21,7 +21,7 @@ use lab::{DomainState, HypervisorError, Observed, accelerator::Verdict};
 use plan::{
     Plan,
     change::Action,
-    model::{ClusterPlan, NodePlan},
+    model::{ClusterPlan, NetworkPlan, NodePlan},
 };
 use render::{Kernel, Machine, Mark, Reservation};
 use system::{cancel::Cancel, clock::Stopwatch, file};
@@ -57,6 +57,8 @@ pub struct Start<'a> {
     pub force: bool,
     /// Whether the nodes that are meant are made anew.
     pub rebuild: bool,
+    /// Whether nodes that boot are waited for. The next start waits for those that were not.
+    pub wait: bool,
 }
 
 impl Start<'_> {
@@ -177,7 +179,9 @@ impl Session {
         self.site.write_plan(&plan)?;
         let observed = if changes.is_empty() { observed } else { self.hypervisor.observe()? };
         self.release(&plan, &observed)?;
-        let started = starting.nodes(&missing, || starting.networks(&observed))?;
+        let is_meant =
+            |network: &NetworkPlan| changes.networks.iter().any(|change| change.network == network.name);
+        let started = starting.nodes(&missing, || starting.networks(&observed, is_meant))?;
         // A command that was killed did not wait for what it started.
         let word = |node: &NodePlan| folder.path().join(&node.ready);
         let told = |node: &NodePlan| ready::read(&word(node)).is_some() || ready::has_answered(&word(node));
@@ -185,7 +189,10 @@ impl Session {
             observed.domain(&node.domain).is_some() && changes.node(&node.domain) < Action::Start
         };
         let late = plan.nodes().map(|(_, node)| node).filter(|node| {
-            changes.nodes.iter().any(|change| change.domain == node.domain) && stays(node) && !told(node)
+            start.wait
+                && changes.nodes.iter().any(|change| change.domain == node.domain)
+                && stays(node)
+                && !told(node)
         });
         first_error(together(late, |node| {
             starting.say(node, NodeState::Booting, "");
@@ -268,10 +275,14 @@ impl<'a> Starting<'a> {
         Ok(Self { session, start, sink, cancel, failed: Cancel::new(), generation, authorized_key })
     }
 
-    /// Brings networks up, and tells those that are up for whom they keep addresses.
-    pub(crate) fn networks(&self, observed: &Observed) -> Result<(), Error> {
+    /// Brings the networks up that are meant, and tells those that are up for whom they keep addresses.
+    pub(crate) fn networks(
+        &self,
+        observed: &Observed,
+        is_meant: impl Fn(&NetworkPlan) -> bool,
+    ) -> Result<(), Error> {
         for cluster in &self.start.plan.clusters {
-            for network in &cluster.networks {
+            for network in cluster.networks.iter().filter(|network| is_meant(network)) {
                 let mark = self.mark(&cluster.name).of_network(cluster);
                 let xml = render::network(self.start.plan, network, &mark)?;
                 self.record(&network.name, &xml)?;

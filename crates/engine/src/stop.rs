@@ -23,7 +23,8 @@ pub(crate) const SHUTDOWN_LIMIT: Duration = Duration::from_secs(6);
 const KILL_LIMIT: Duration = Duration::from_secs(1);
 
 impl Session {
-    /// Powers nodes off, those that serve others last, and ends the lab when none is left that runs. Disks stay.
+    /// Powers nodes off, those that serve others last, and ends the lab when none is left that runs. Disks stay. Without a
+    /// slowness to be patient with, the power is taken from them at once.
     ///
     /// # Errors
     /// Libvirt refuses, or the lab does not end.
@@ -31,10 +32,15 @@ impl Session {
         self,
         plan: &Plan,
         scope: &Scope,
-        slowness: f64,
+        slowness: Option<f64>,
         sink: &dyn Sink,
         cancel: &Cancel,
     ) -> Result<(), Error> {
+        let Some(slowness) = slowness else {
+            let meant = plan.nodes().filter(|(cluster, node)| scope.has(&cluster.name, &node.domain));
+            self.power_off_now(&meant.collect::<Vec<_>>())?;
+            return self.end_when_empty(scope);
+        };
         let limit = SHUTDOWN_LIMIT.mul_f64(slowness);
         for serves in [false, true] {
             let nodes = plan.nodes().filter(|(cluster, node)| {
@@ -42,6 +48,11 @@ impl Session {
             });
             first_error(together(nodes, |(_, node)| self.power_off(node, limit, sink, cancel)))?;
         }
+        self.end_when_empty(scope)
+    }
+
+    /// Takes networks down that nobody needs any more, and ends a lab in which nothing runs.
+    fn end_when_empty(self, scope: &Scope) -> Result<(), Error> {
         if !self.marked(&Scope::Lab)?.is_empty() {
             return self.destroy_networks(scope);
         }
@@ -187,10 +198,11 @@ impl Site {
                 self.remove_files(node)?;
             }
         }
-        let meant = |domain: &str| {
-            recorded.nodes().any(|(cluster, node)| node.domain == domain && scope.has(&cluster.name, domain))
-        };
-        let stays = recorded.nodes().map(|(_, node)| node.domain.clone()).filter(|domain| !meant(domain));
+        // What was never started is nothing to stay for.
+        let stays = recorded.nodes().filter(|(cluster, node)| {
+            !scope.has(&cluster.name, &node.domain) && self.folder.path().join(&node.disk).exists()
+        });
+        let stays = stays.map(|(_, node)| node.domain.clone());
         let left = Scope::Nodes(stays.collect()).narrow(recorded);
         if left.clusters.is_empty() {
             return Ok(Left::Nothing);

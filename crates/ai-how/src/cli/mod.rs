@@ -9,6 +9,7 @@ mod reach;
 mod render;
 mod test;
 mod validate;
+mod workstation;
 
 use std::path::PathBuf;
 
@@ -27,6 +28,7 @@ pub use self::{
     render::{Render, RenderFormat},
     test::{Test, TestVerb},
     validate::{DiagnosticFormat, Validate},
+    workstation::{Machine, Vm, Workstation},
 };
 
 /// The file a command takes when none is named.
@@ -123,6 +125,24 @@ pub enum Command {
     /// Start, look at, stop and destroy the clusters of a config file
     #[command(subcommand)]
     Cluster(Cluster),
+    /// Start, look at, stop and destroy the SLURM cluster of a config file, machines only
+    ///
+    /// Example: ai-how hpc start cluster.yaml
+    #[command(subcommand)]
+    Hpc(Workstation),
+    /// Start, look at, stop and destroy the Kubernetes cluster of a config file, machines only
+    ///
+    /// Example: ai-how cloud status cluster.yaml
+    #[command(subcommand)]
+    Cloud(Workstation),
+    /// The same for all clusters of a config file, one after the other
+    ///
+    /// Example: ai-how system status cluster.yaml --format json
+    #[command(subcommand)]
+    System(Workstation),
+    /// Start, look at, stop and restart one machine of any lab, by libvirt's name for it
+    #[command(subcommand)]
+    Vm(Vm),
     /// Add, remove, resize, rebuild, start and stop single nodes
     #[command(subcommand)]
     Node(Node),

@@ -31,7 +31,7 @@ pub(crate) fn run(command: Cluster, settings: &Settings, cancel: &Cancel) -> Res
             let (plan, site) = document::site(&part.lab, settings)?;
             let scope = scope(&part, &[&plan])?;
             let deploy = (!no_deploy).then(|| scope.clone());
-            let how = How { cold, deploy, ssh_key, dry_run, force, rebuild: false, scope };
+            let how = How { cold, deploy, ssh_key, dry_run, force, rebuild: false, wait: true, scope };
             start(&Target { lab: &part.lab, plan: &plan, site: &site }, &how, format, settings, cancel)
         }
         Cluster::Status { part, format } => status(&part, format, settings, cancel),
@@ -40,7 +40,7 @@ pub(crate) fn run(command: Cluster, settings: &Settings, cancel: &Cancel) -> Res
             let target = Target { lab: &part.lab, plan: &plan, site: &site };
             let recorded = site.plan()?;
             let scope = scope(&part, &[recorded.as_ref().unwrap_or(&plan), &plan])?;
-            stop(&target, &scope, dry_run, format, settings, cancel)
+            stop(&target, &scope, Stop { dry_run, now: false }, format, settings, cancel)
         }
         Cluster::DeployKubernetes { lab, kubespray, check, format } => {
             kubernetes::deploy(&lab, kubespray.as_deref(), check, format, settings, cancel)
@@ -90,6 +90,8 @@ pub(crate) struct How {
     pub(crate) force: bool,
     /// Its nodes are made anew.
     pub(crate) rebuild: bool,
+    /// Nodes that boot are waited for.
+    pub(crate) wait: bool,
     /// Which part of it.
     pub(crate) scope: Scope,
 }
@@ -148,6 +150,7 @@ pub(crate) fn start(
         scope: &how.scope,
         force: !losers.is_empty(),
         rebuild: how.rebuild,
+        wait: how.wait,
         verdict: &verdict,
         run: &run,
         settings,
@@ -277,11 +280,20 @@ fn json(plan: &Plan, site: &Site, nodes: &[NodeStatus]) -> Result<serde_json::Va
     }))
 }
 
+/// How nodes are powered off.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stop {
+    /// Nothing is done, only told.
+    pub(crate) dry_run: bool,
+    /// They are not asked.
+    pub(crate) now: bool,
+}
+
 /// Powers nodes off.
 pub(crate) fn stop(
     target: &Target<'_>,
     scope: &Scope,
-    dry_run: bool,
+    Stop { dry_run, now }: Stop,
     format: Format,
     settings: &Settings,
     cancel: &Cancel,
@@ -310,7 +322,7 @@ pub(crate) fn stop(
     let about = About { verb: "stop", plan: &running, file: &lab.file, verdict: &verdict, format };
     let run = Run::start(&about, settings, site.folder.path())?;
     let result = run.phase(Phase::Cleanup, || {
-        Ok(session.stop(&running, scope, verdict.slowest(), run.sink(), cancel)?)
+        Ok(session.stop(&running, scope, (!now).then(|| verdict.slowest()), run.sink(), cancel)?)
     });
     run.finish(result)
 }

@@ -20,3 +20,5 @@ pub(crate) mod snapshot;
 pub(crate) mod test;
 pub(crate) mod topology;
 pub(crate) mod validate;
+pub(crate) mod vm;
+pub(crate) mod workstation;

@@ -16,7 +16,7 @@ use system::{cancel::Cancel, file};
 
 use super::{
     changes,
-    cluster::{self, How, Target},
+    cluster::{self, How, Stop, Target},
     reach::unknown,
     snapshot,
 };
@@ -59,13 +59,20 @@ pub(crate) fn run(command: Node, settings: &Settings, cancel: &Cancel) -> Result
             // What runs is what is stopped, whatever the file says by now.
             let running = site.plan()?;
             let scope = scope(running.as_ref().unwrap_or(&plan), &node, &at.file)?;
-            cluster::stop(&target, &scope, dry_run, format, settings, cancel)
+            cluster::stop(&target, &scope, Stop { dry_run, now: false }, format, settings, cancel)
         }
         Node::Snapshot(command) => snapshot::of_node(&command, settings, cancel),
         Node::Restart { node, how } => {
             let work = Work::new(&how, settings, cancel)?;
             let scope = scope(&work.plan, &node, &work.lab.file)?;
-            match cluster::stop(&work.target(), &scope, how.dry_run, how.format, settings, cancel)? {
+            match cluster::stop(
+                &work.target(),
+                &scope,
+                Stop { dry_run: how.dry_run, now: false },
+                how.format,
+                settings,
+                cancel,
+            )? {
                 exit::OK if !how.dry_run => work.start(&node, false),
                 code => Ok(code),
             }
@@ -136,6 +143,7 @@ impl<'a> Work<'a> {
             dry_run: self.how.dry_run,
             force: self.how.force,
             rebuild,
+            wait: true,
             scope,
         }
     }

@@ -115,6 +115,7 @@ fn start(plan: &plan::Plan, settings: &Settings) -> Result<String, Failure> {
         scope: &Scope::Lab,
         force: false,
         rebuild: false,
+        wait: true,
     };
     let forecasts = engine::forecast(&start)?;
     Ok(forecasts.iter().zip(&plan.clusters).map(|(forecast, cluster)| line(forecast, cluster)).collect())

@@ -115,6 +115,7 @@ impl Work<'_> {
                 scope: &Scope::Lab,
                 force: false,
                 rebuild: false,
+                wait: true,
             };
             run.phase(Phase::Boot, || {
                 let watch = Stopwatch::start();

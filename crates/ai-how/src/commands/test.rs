@@ -47,6 +47,7 @@ pub(crate) fn run(arguments: Test, settings: &Settings, cancel: &Cancel) -> Resu
                 dry_run: false,
                 force: false,
                 rebuild: false,
+                wait: true,
                 scope: Scope::Lab,
             };
             let target = Target { lab: &lab, plan: &plan, site: &site };
@@ -132,6 +133,7 @@ impl Command<'_> {
             scope: &Scope::Lab,
             force: false,
             rebuild: false,
+            wait: true,
             plan,
             verdict,
             run,

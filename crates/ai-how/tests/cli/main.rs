@@ -21,4 +21,5 @@ mod plan;
 mod snapshots;
 mod templates;
 mod validate;
+mod verbs;
 mod workstation;

@@ -60,7 +60,9 @@ impl Work {
         match self {
             Self::Start => bench.start(&plan()),
             Self::Change => bench.start_part(&other_plan(), &Scope::Lab, true),
-            Self::Stop => bench.session().stop(&plan(), &Scope::Lab, 0.1, &events::Silent, &Cancel::new()),
+            Self::Stop => {
+                bench.session().stop(&plan(), &Scope::Lab, Some(0.1), &events::Silent, &Cancel::new())
+            }
             Self::DestroyCluster => bench.session().destroy_part(&plan(), &Scope::Cluster("hpc".into())),
             Self::Destroy => bench.session().destroy(),
         }

@@ -151,6 +151,7 @@ impl Bench {
             scope: &Scope::Lab,
             force: false,
             rebuild: false,
+            wait: true,
         };
         work(self.session(), &start)
     }
