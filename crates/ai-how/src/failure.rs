@@ -61,6 +61,7 @@ impl From<engine::Error> for Failure {
             | E::NotRunning { .. }
             | E::Plan { .. }
             | E::WouldLose { .. }
+            | E::HasDisk { .. }
             | E::OtherPlan { .. }
             | E::NotReady { .. }
             | E::SnapshotExists { .. }

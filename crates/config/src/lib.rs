@@ -20,6 +20,7 @@ pub mod nodes;
 mod schema;
 mod settle;
 mod shape;
+pub mod state;
 mod suggest;
 pub mod template;
 pub mod v1;

@@ -39,6 +39,14 @@ pub enum Error {
         /// The nodes.
         nodes: Vec<String>,
     },
+    /// A node that is to be taken over is there already.
+    #[error("{node} has a disk already ({}); `ai-how node rebuild` or `cluster destroy` removes it", disk.display())]
+    HasDisk {
+        /// The node.
+        node: String,
+        /// Its disk.
+        disk: PathBuf,
+    },
     /// The lab was changed since a snapshot was taken.
     #[error(
         "the snapshot `{name}` is of the lab as it was before its nodes were changed, and cannot be reverted to"

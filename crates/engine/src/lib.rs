@@ -32,6 +32,7 @@ mod snapshot;
 mod start;
 mod status;
 mod stop;
+mod take_over;
 mod templates;
 #[cfg(test)]
 mod tests;
@@ -51,4 +52,5 @@ pub use snapshot::{Snapshot, Snapshots};
 pub use start::{Start, Started, Templates, images, own_image, title};
 pub use status::{NodeStatus, status};
 pub use stop::leaks;
+pub use take_over::Taken;
 pub use together::together;

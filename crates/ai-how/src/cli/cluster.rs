@@ -76,6 +76,22 @@ pub enum Cluster {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Copy the disks of machines that the tool of version 1.0 made into the lab, as its state files tell
+    ///
+    /// They must be off. What the tool made stays as it was.
+    ///
+    /// Example: ai-how cluster take-over cluster.yaml --from output/state.json
+    TakeOver {
+        /// Which lab.
+        #[command(flatten)]
+        lab: Lab,
+        /// A state file; several times for several.
+        #[arg(long, value_name = "FILE", required = true)]
+        from: Vec<PathBuf>,
+        /// Only tell what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Remove everything of it, the disks too
     ///
     /// Example: ai-how cluster destroy config/lab.yaml --force

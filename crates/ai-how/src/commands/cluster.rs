@@ -12,7 +12,7 @@ use lab::accelerator;
 use plan::Plan;
 use system::cancel::Cancel;
 
-use super::{changes, fork, kubernetes, snapshot};
+use super::{changes, fork, kubernetes, snapshot, take_over};
 use crate::{
     bring_up::{BringUp, deploy_failure},
     cli::{Cluster, Destroy, Format, Lab, Part, Start},
@@ -45,6 +45,7 @@ pub(crate) fn run(command: Cluster, settings: &Settings, cancel: &Cancel) -> Res
         Cluster::DeployKubernetes { lab, kubespray, check, format } => {
             kubernetes::deploy(&lab, kubespray.as_deref(), check, format, settings, cancel)
         }
+        Cluster::TakeOver { lab, from, dry_run } => take_over::run(&lab, &from, dry_run, settings),
         Cluster::Fork { name, lab, count, format } => {
             let names = match count {
                 None => vec![name],

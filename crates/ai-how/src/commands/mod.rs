@@ -17,6 +17,7 @@ pub(crate) mod render;
 pub(crate) mod report;
 pub(crate) mod shell;
 pub(crate) mod snapshot;
+pub(crate) mod take_over;
 pub(crate) mod test;
 pub(crate) mod topology;
 pub(crate) mod validate;

@@ -19,6 +19,7 @@ mod own_images;
 mod packer;
 mod plan;
 mod snapshots;
+mod take_over;
 mod templates;
 mod validate;
 mod verbs;

@@ -1,0 +1,98 @@
+//! Machines of the tool of version 1.0, taken over from its state files.
+
+use std::{fs, path::Path, process::Command};
+
+use crate::home::Home;
+
+const FILE: &str = r#"version: "1.0"
+metadata: {name: w, description: x}
+clusters:
+  hpc:
+    name: hpc
+    base_image_path: images/base.qcow2
+    network: {subnet: 10.213.78.0/24, bridge: virbr78}
+    controller: {cpu_cores: 1, memory_gb: 1, disk_gb: 10, ip_address: 10.213.78.10}
+    compute_nodes: [{cpu_cores: 1, memory_gb: 1, disk_gb: 10, ip: 10.213.78.11}]
+    slurm_config: {partitions: [debug], default_partition: debug}
+"#;
+
+fn qemu_img(arguments: &[&str]) {
+    let ran = Command::new("qemu-img").args(arguments).output().unwrap();
+    assert!(ran.status.success(), "{arguments:?}: {ran:?}");
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// What the tool left: a base, a machine's disk on top of it, and a state file that names that.
+fn home() -> Home {
+    let home = Home::new().with(&["qemu-img"]);
+    home.write("w.yaml", FILE);
+    fs::create_dir_all(home.path("images")).unwrap();
+    fs::create_dir_all(home.path("old")).unwrap();
+    let (raw, base) = (text(&home.write("base.raw", [b'b'; 4096])), text(&home.path("images/base.qcow2")));
+    qemu_img(&["convert", "-f", "raw", "-O", "qcow2", &raw, &base]);
+    let volume = text(&home.path("old/hpc-controller.qcow2"));
+    qemu_img(&["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", &base, &volume]);
+    home.write("state.json", state(&volume, "2.0"));
+    home
+}
+
+fn state(volume: &str, version: &str) -> String {
+    format!(
+        r#"{{"cluster_name":"hpc","cluster_type":"hpc","state_file_version":"{version}","compute_nodes":[],"worker_nodes":[],
+        "controller":{{"name":"hpc-controller","state":"shutoff","volume_path":"{volume}"}}}}"#
+    )
+}
+
+#[test]
+fn a_machine_brings_its_disk_and_leaves_the_old_one_as_it_was() {
+    let home = home();
+    let volume = home.path("old/hpc-controller.qcow2");
+    let before = fs::read(&volume).unwrap();
+    let take = ["cluster", "take-over", "w.yaml", "--from", "state.json"];
+    let told = home.run([&take[..], &["--dry-run"]].concat()).succeeds();
+    assert!(told.contains("controller") && told.contains("hpc-controller.qcow2"), "{told}");
+    assert!(!home.path("state/labs").exists());
+    home.run(take).succeeds();
+
+    // The disk is one by itself, with what the machine and its base had.
+    let vm = home.run(["vm", "status", "hpc-controller", "-f", "json"]).json();
+    assert_eq!(vm["state"], "shutoff");
+    let disk = vm["volume_path"].as_str().unwrap().to_owned();
+    let content = text(&home.path("content.raw"));
+    assert_eq!(fs::read(&volume).unwrap(), before, "the old disk was touched");
+    fs::remove_dir_all(home.path("old")).unwrap();
+    qemu_img(&["convert", "-f", "qcow2", "-O", "raw", &disk, &content]);
+    assert_eq!(fs::read(&content).unwrap()[..4096], [b'b'; 4096]);
+
+    // The next start goes on with it, and makes the other node anew.
+    let diff = home.run(["plan", "w.yaml", "--diff", "--format", "json"]).json();
+    let actions: Vec<_> =
+        diff["nodes"].as_array().unwrap().iter().map(|node| node["action"].clone()).collect();
+    assert_eq!(actions, ["start", "create"]);
+    home.run(["cluster", "destroy", "w.yaml", "--force"]).succeeds();
+}
+
+#[test]
+fn what_cannot_be_taken_over_is_told_and_nothing_is_half_done() {
+    let home = home();
+    let volume = text(&home.path("old/hpc-controller.qcow2"));
+    let take = |file: &str| home.run(["cluster", "take-over", "w.yaml", "--from", file]);
+    take("none.json").fails(2, &["none.json"]);
+    for (content, words) in [
+        ("{".to_owned(), "no state file of version 1.0"),
+        (state(&volume, "3.0"), "version 3.0"),
+        (state("/nowhere.qcow2", "2.0"), "/nowhere.qcow2"),
+        (r#"{"cluster_name":"x","cluster_type":"hpc","controller":null,"compute_nodes":[],"worker_nodes":[]}"#.to_owned(), "no machines"),
+    ] {
+        home.write("bad.json", &content);
+        take("bad.json").fails(4, &[words]);
+    }
+    home.write("bad.json", state(&volume, "2.0").replace("hpc-controller\"", "hpc-nobody\""));
+    take("bad.json").fails(2, &["hpc-nobody"]);
+    assert!(!home.path("state/labs").exists(), "something was made");
+    take("state.json").succeeds();
+    take("state.json").fails(1, &["controller has a disk already"]);
+}
