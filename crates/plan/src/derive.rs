@@ -1,6 +1,6 @@
 //! From a lab to its plan: how names, UUIDs, MAC addresses, bridges and DHCP ranges are chosen.
 
-use std::net::Ipv4Addr;
+use std::{collections::HashMap, net::Ipv4Addr};
 
 use config::model::{Cluster, ClusterKind, Lab, Network, Node};
 use ipnet::Ipv4Net;
@@ -18,7 +18,8 @@ const DHCP_OFFSET: u32 = 10;
 
 /// Decides everything about a lab. A valid lab always has a plan.
 pub fn plan(lab: &Lab) -> Plan {
-    let clusters = lab.clusters.iter().map(|cluster| cluster_plan(lab, cluster)).collect();
+    let whole = Whole::of(lab);
+    let clusters = lab.clusters.iter().map(|cluster| cluster_plan(&whole, cluster)).collect();
     Plan { format: FORMAT, lab: lab.name.clone(), id: String::new(), clusters }.identified()
 }
 
@@ -33,7 +34,31 @@ impl Plan {
     }
 }
 
-fn cluster_plan(lab: &Lab, cluster: &Cluster) -> ClusterPlan {
+/// What a node's plan depends on beside the node itself, found in one pass: there may be thousands.
+struct Whole<'a> {
+    lab: &'a Lab,
+    /// How many nodes have a name.
+    names: HashMap<&'a str, usize>,
+    /// How many processors the pinned nodes before a pinned one have, by its domain: no two get the same.
+    pinned_before: HashMap<&'a str, u32>,
+}
+
+impl<'a> Whole<'a> {
+    fn of(lab: &'a Lab) -> Self {
+        let (mut names, mut pinned_before, mut pinned) = (HashMap::new(), HashMap::new(), 0_u32);
+        for node in lab.clusters.iter().flat_map(|cluster| &cluster.nodes) {
+            *names.entry(node.name.as_str()).or_insert(0) += 1;
+            if node.hardware.pinned {
+                pinned_before.insert(node.domain.as_str(), pinned);
+                pinned = pinned.saturating_add(node.cpus);
+            }
+        }
+        Self { lab, names, pinned_before }
+    }
+}
+
+fn cluster_plan(whole: &Whole<'_>, cluster: &Cluster) -> ClusterPlan {
+    let lab = whole.lab;
     let (kind, slurm, kubernetes) = match &cluster.kind {
         ClusterKind::Slurm(slurm) => ("slurm", Some(slurm.clone()), None),
         ClusterKind::Kubernetes(kubernetes) => ("kubernetes", None, Some(kubernetes.clone())),
@@ -45,7 +70,7 @@ fn cluster_plan(lab: &Lab, cluster: &Cluster) -> ClusterPlan {
         slurm,
         kubernetes,
         networks: cluster.networks.iter().map(|network| network_plan(lab, cluster, network)).collect(),
-        nodes: cluster.nodes.iter().map(|node| node_plan(lab, cluster, node)).collect(),
+        nodes: cluster.nodes.iter().map(|node| node_plan(whole, cluster, node)).collect(),
     }
 }
 
@@ -69,7 +94,8 @@ fn network_plan(lab: &Lab, cluster: &Cluster, network: &Network) -> NetworkPlan 
     }
 }
 
-fn node_plan(lab: &Lab, cluster: &Cluster, node: &Node) -> NodePlan {
+fn node_plan(whole: &Whole<'_>, cluster: &Cluster, node: &Node) -> NodePlan {
+    let lab = whole.lab;
     let interfaces = node
         .interfaces
         .iter()
@@ -84,11 +110,10 @@ fn node_plan(lab: &Lab, cluster: &Cluster, node: &Node) -> NodePlan {
             address: interface.address,
         })
         .collect();
-    let namesakes =
-        lab.clusters.iter().flat_map(|cluster| &cluster.nodes).filter(|other| other.name == node.name);
+    let is_shared = whole.names.get(node.name.as_str()).is_some_and(|count| *count > 1);
     NodePlan {
         name: node.name.clone(),
-        label: if namesakes.count() > 1 { node.domain.clone() } else { node.name.clone() },
+        label: if is_shared { node.domain.clone() } else { node.name.clone() },
         domain: node.domain.clone(),
         uuid: uuid(&lab.name, "domain", &node.domain),
         role: node.role,
@@ -99,7 +124,7 @@ fn node_plan(lab: &Lab, cluster: &Cluster, node: &Node) -> NodePlan {
         image: node.image.clone(),
         interfaces,
         auto_start: node.auto_start,
-        first_cpu: node.hardware.pinned.then(|| pinned_before(lab, node)),
+        first_cpu: whole.pinned_before.get(node.domain.as_str()).copied(),
         hardware: node.hardware.clone(),
         devices: node.devices.clone(),
         mounts: node.mounts.clone(),
@@ -107,13 +132,6 @@ fn node_plan(lab: &Lab, cluster: &Cluster, node: &Node) -> NodePlan {
         console: format!("consoles/{}.log", node.domain),
         ready: format!("ready/{}.jsonl", node.domain),
     }
-}
-
-/// How many processors the pinned nodes before this one have: no two get the same.
-fn pinned_before(lab: &Lab, node: &Node) -> u32 {
-    let nodes = lab.clusters.iter().flat_map(|cluster| &cluster.nodes);
-    let before = nodes.take_while(|other| other.domain != node.domain);
-    before.filter(|other| other.hardware.pinned).map(|other| other.cpus).fold(0, u32::saturating_add)
 }
 
 /// `<cluster>-<network>`, which for the one network of version 1.0 gives `<cluster>-network`.

@@ -50,6 +50,11 @@ const fn max(name: &'static str, unit: &'static str, at_most: f64) -> Figure {
 /// In the order in which they are shown.
 pub(crate) const FIGURES: &[Figure] = &[
     median("validate.wall", "ms", 15.0),
+    median("plan-clusters.wall", "ms", 15.0),
+    plain("plan.100-nodes", "ms"),
+    median("plan.1000-nodes", "ms", 200.0),
+    plain("plan.10000-nodes", "ms"),
+    median("plan.growth", "x", 10.0),
     median("image.wall", "s", 60.0),
     plain("image.cpu", "s"),
     plain("image.peak-memory", "MiB"),
@@ -83,6 +88,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     plain("cold.srun", "s"),
     plain("warm.srun-ratio", "x"),
     median("warm.node-memory", "MiB", 180.0),
+    median("start-again.wall", "s", 1.0),
     plain("snapshot.wall", "s"),
     median("revert.resumed", "s", 1.0),
     plain("revert.ready", "s"),

@@ -21,15 +21,22 @@ pub(crate) const SIXTEEN: &str = "target/bench/sixteen.yaml";
 /// Every lab there may be, as `cluster destroy` is told of it.
 pub(crate) const ALL: [&[&str]; 4] = [&["--fork", FORK, LAB], &[LAB], &[EIGHT], &[SIXTEEN]];
 
+/// Labs that are only planned: how many nodes each has, and its file.
+pub(crate) const PLANNED: [(usize, &str); 3] =
+    [(100, "target/bench/100.yaml"), (1000, "target/bench/1000.yaml"), (10_000, "target/bench/10000.yaml")];
+
 /// Writes the files that are not in the repository. They are the same each time, so templates fit that were kept before.
 pub(crate) fn write() -> Result<(), Failure> {
     for (path, name, computes) in [(EIGHT, "eight", 7), (SIXTEEN, "sixteen", 15)] {
-        file::write(Path::new(path), document(name, computes).as_bytes())?;
+        file::write(Path::new(path), document(name, computes, "192.168.192.0/24").as_bytes())?;
+    }
+    for (nodes, path) in PLANNED {
+        file::write(Path::new(path), document("many", nodes - 1, "10.64.0.0/16").as_bytes())?;
     }
     Ok(())
 }
 
-fn document(name: &str, computes: usize) -> String {
+fn document(name: &str, computes: usize, subnet: &str) -> String {
     let nodes: Vec<String> =
         (1..=computes).map(|number| format!("      - {{name: compute-{number:02}}}\n")).collect();
     let nodes = nodes.concat();
@@ -39,7 +46,7 @@ name: {name}
 clusters:
   hpc:
     kind: slurm
-    networks: {{lan: {{subnet: 192.168.192.0/24}}}}
+    networks: {{lan: {{subnet: {subnet}}}}}
     defaults: {{cpus: 1, memory_mib: 640, disk_gib: 4}}
     controller: {{name: controller}}
     nodes:
@@ -55,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_document_is_a_lab_of_so_many_small_nodes() {
-        let text = document("sixteen", 15);
+        let text = document("sixteen", 15, "192.168.192.0/24");
         let source = Source { name: "sixteen.yaml", bytes: text.as_bytes() };
         let loaded = config::load(&source, &Context::default());
         assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);

@@ -52,6 +52,8 @@ pub(crate) struct Arguments {
 enum Part {
     /// `validate` of a file with two clusters
     Validate,
+    /// `plan clusters` of a file with two clusters, and plans of up to ten thousand nodes
+    Plan,
     /// Building the image from nothing
     Image,
     /// Starting three nodes, and the same by QEMU alone

@@ -10,7 +10,7 @@ use system::namespace::{self, Network};
 use system::process::Command;
 
 use super::command::Cost;
-use super::labs::LAB;
+use super::labs::{LAB, PLANNED};
 use super::process::Taken;
 use super::program::Program;
 use super::record::Record;
@@ -43,6 +43,9 @@ impl Bench<'_> {
         self.program.forget()?;
         if self.arguments.wants(Part::Validate) {
             self.validate()?;
+        }
+        if self.arguments.wants(Part::Plan) {
+            self.plan()?;
         }
         let machines = if self.wants_lab() { self.warm_up()? } else { Vec::new() };
         self.keep_templates()?;
@@ -85,12 +88,27 @@ impl Bench<'_> {
 
     fn validate(&mut self) -> Result<(), Failure> {
         eprintln!("validating {VALIDATED} {VALIDATIONS} times");
-        let validate = || self.program.run("validate", &["validate", VALIDATED], SHORT);
-        // The first one reads the program from the disk.
-        validate()?;
-        let costs: Vec<Cost> = (0..VALIDATIONS).map(|_| validate()).collect::<Result<_, _>>()?;
+        self.often("validate.wall", &["validate", VALIDATED])
+    }
+
+    fn plan(&mut self) -> Result<(), Failure> {
+        eprintln!("planning {VALIDATED}, and labs of up to ten thousand nodes");
+        let clusters = ["plan", "clusters", VALIDATED, "--format", "json"];
+        self.often("plan-clusters.wall", &clusters)?;
+        for (nodes, path) in PLANNED {
+            self.often(&format!("plan.{nodes}-nodes"), &["plan", path, "--format", "json"])?;
+        }
+        self.record.add_ratio("plan.growth", 1, "plan.10000-nodes", "plan.1000-nodes")
+    }
+
+    /// Measures a short command as often as it takes for a good median.
+    fn often(&mut self, figure: &str, arguments: &[&str]) -> Result<(), Failure> {
+        let run = || self.program.run("short", arguments, SHORT);
+        // The first one reads the program and the file from the disk.
+        run()?;
+        let costs: Vec<Cost> = (0..VALIDATIONS).map(|_| run()).collect::<Result<_, _>>()?;
         for cost in costs {
-            self.record.add("validate.wall", 1, cost.wall_seconds * 1000.0)?;
+            self.record.add(figure, 1, cost.wall_seconds * 1000.0)?;
         }
         Ok(())
     }

@@ -54,6 +54,9 @@ impl Bench<'_> {
         self.record.add("warm.srun", run, job.ended_after(cost.started))?;
         self.record.add_ratio("warm.srun-ratio", run, "warm.srun", "cold.srun")?;
         self.add_memory("warm.node-memory", run)?;
+        self.say(run, "starting what runs");
+        let again = self.start(&format!("{run}-start-again"), &[LAB])?;
+        self.record.add("start-again.wall", run, again.wall_seconds)?;
         self.say(run, "going back to a snapshot");
         self.revert(run)?;
         self.say(run, "forking");
