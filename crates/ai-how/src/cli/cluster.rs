@@ -166,6 +166,8 @@ pub enum Snapshot {
         format: Format,
     },
     /// List the snapshots, oldest first
+    ///
+    /// Example: ai-how cluster snapshot list config/lab.yaml
     List {
         /// Which lab.
         #[command(flatten)]
@@ -175,6 +177,8 @@ pub enum Snapshot {
         format: Format,
     },
     /// Make every node what it was; what happened since is gone
+    ///
+    /// Example: ai-how cluster snapshot revert jobs-queued config/lab.yaml
     Revert {
         /// The snapshot's name.
         name: String,
@@ -186,6 +190,8 @@ pub enum Snapshot {
         format: Format,
     },
     /// Remove a snapshot
+    ///
+    /// Example: ai-how cluster snapshot rm jobs-queued config/lab.yaml
     Rm {
         /// Its name.
         name: String,

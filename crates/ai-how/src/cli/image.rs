@@ -22,6 +22,8 @@ pub enum Arch {
 #[derive(Debug, Subcommand)]
 pub enum Image {
     /// Build an image if it is not there
+    ///
+    /// Example: ai-how image build --arch aarch64
     Build {
         /// Its name.
         #[arg(default_value = "debian-13")]
@@ -51,12 +53,16 @@ pub enum Image {
         build: Vec<String>,
     },
     /// List images and templates
+    ///
+    /// Example: ai-how image list --format json
     List {
         /// How the list is written.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
     /// Remove an image with its templates, a template, or all templates
+    ///
+    /// Example: ai-how image rm --templates
     #[command(group = ArgGroup::new("what").args(["name", "templates"]).required(true))]
     Rm {
         /// An image's name, its folder's name for one version of it, or a template's id.

@@ -10,6 +10,8 @@ use super::Format;
 #[derive(Debug, Subcommand)]
 pub enum Inventory {
     /// List the PCI functions of this host
+    ///
+    /// Example: ai-how inventory pcie --format json
     Pcie {
         /// How the list is written.
         #[arg(short, long, value_enum, default_value_t)]
@@ -19,6 +21,8 @@ pub enum Inventory {
         root: PathBuf,
     },
     /// List the GPUs of this host: what shares a group with each, what it can be divided into, and who has it
+    ///
+    /// Example: ai-how inventory gpu
     Gpu {
         /// How the list is written.
         #[arg(short, long, value_enum, default_value_t)]

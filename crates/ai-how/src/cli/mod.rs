@@ -167,17 +167,23 @@ pub enum Command {
     /// Example: ai-how ssh-config >~/.ssh/lab.conf; ssh -F ~/.ssh/lab.conf controller
     SshConfig(At),
     /// Attach to a node's serial console; Ctrl-] detaches
+    ///
+    /// Example: ai-how console compute-01
     Console(Console),
     /// The test framework: start, deploy, prove and take down
     ///
     /// Example: ai-how test run-tests slurm-jobs
     Test(Test),
     /// Write the report of a run again from its events
+    ///
+    /// Example: ai-how report ~/.local/state/ai-how/runs/latest
     Report {
         /// A run's folder.
         run: PathBuf,
     },
     /// Tell what this machine can do, and what would mend what it cannot
+    ///
+    /// Example: ai-how doctor --format json
     Doctor {
         /// How it is written.
         #[arg(long, value_enum, default_value_t)]

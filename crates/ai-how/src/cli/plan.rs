@@ -22,6 +22,8 @@ pub struct Plan {
 #[derive(Debug, Subcommand)]
 pub enum PlanView {
     /// Show the whole plan, and how a start would go
+    ///
+    /// Example: ai-how plan show config/lab.yaml --format mermaid
     Show(PlanShow),
     /// List the planned machines, as tools around version 1.0 read them
     ///

@@ -42,32 +42,50 @@ pub struct Test {
 #[derive(Debug, Subcommand)]
 pub enum TestVerb {
     /// Start a lab, deploy it, run every suite, take it down
+    ///
+    /// Example: ai-how test e2e --file config/lab.yaml --no-cleanup
     #[command(alias = "end-to-end")]
     E2e,
     /// Start the lab
+    ///
+    /// Example: ai-how test start-cluster
     StartCluster,
     /// Destroy the lab
+    ///
+    /// Example: ai-how test stop-cluster
     StopCluster,
     /// Deploy the lab that runs
+    ///
+    /// Example: ai-how test deploy-ansible
     DeployAnsible,
     /// Run all suites, or one, on the lab that runs
+    ///
+    /// Example: ai-how test run-tests slurm-jobs
     RunTests {
         /// A suite's name.
         suite: Option<String>,
     },
     /// List suites and checks
+    ///
+    /// Example: ai-how test list-tests --format json
     ListTests,
     /// Run one check on the lab that runs
+    ///
+    /// Example: ai-how test run-test slurm-controller/slurmctld-answers
     RunTest {
         /// `check` or `suite/check`.
         name: String,
     },
     /// On a lab of its own, break what each check looks at and see that the check notices
+    ///
+    /// Example: ai-how test sabotage slurm-jobs
     Sabotage {
         /// A suite's name.
         suite: Option<String>,
     },
     /// Show what runs
+    ///
+    /// Example: ai-how test status
     Status,
     /// Anything else.
     #[command(external_subcommand)]

@@ -10,6 +10,8 @@ use super::{Format, Lab, Place};
 #[derive(Debug, Subcommand)]
 pub enum Workstation {
     /// Start the machines, without deploying anything on them
+    ///
+    /// Example: ai-how system start cluster.yaml --dry-run
     Start {
         /// Which lab.
         #[command(flatten)]
@@ -28,6 +30,8 @@ pub enum Workstation {
         format: Format,
     },
     /// Power the machines off; the disks stay
+    ///
+    /// Example: ai-how system stop cluster.yaml
     Stop {
         /// Which lab.
         #[command(flatten)]
@@ -40,6 +44,8 @@ pub enum Workstation {
         format: Format,
     },
     /// Show the machines as they are now
+    ///
+    /// Example: ai-how system status cluster.yaml --format json
     Status {
         /// Which lab.
         #[command(flatten)]
@@ -49,6 +55,8 @@ pub enum Workstation {
         format: Format,
     },
     /// Remove the machines with their disks and networks
+    ///
+    /// Example: ai-how system destroy cluster.yaml --force
     Destroy {
         /// Which lab.
         #[command(flatten)]
