@@ -64,9 +64,9 @@ fn an_ordinary_user_builds_starts_and_destroys() {
 
     // The image is built by the user too: that it works without root is half of the promise.
     let script = "set -e; cd; unset AI_HOW_CACHE AI_HOW_STATE; export HOME=~; id -u >&2; ./ai-how cluster start \
-                  --no-deploy bench.yaml; ./ai-how cluster fork try bench.yaml; ./ai-how cluster destroy bench.yaml; \
+                  --no-deploy bench.yaml; ./ai-how cluster fork try bench.yaml; ./ai-how cluster destroy bench.yaml --force; \
                   ./ai-how ssh --file bench.yaml --fork try compute-01 hostname; \
-                  ./ai-how cluster destroy bench.yaml --fork try";
+                  ./ai-how cluster destroy bench.yaml --force --fork try";
     let output = user.shell(script);
     assert!(output.status.success(), "{}", words(&output));
     assert!(String::from_utf8_lossy(&output.stdout).ends_with("compute-01\n"), "{}", words(&output));
@@ -98,7 +98,7 @@ virsh -q -c qemu:///system net-create /run/stranger.xml
 "$@" cluster status bench.yaml --lab system
 "$@" ssh --file bench.yaml --lab system compute-01 hostname
 virsh -q -c qemu:///system list --name
-"$@" cluster destroy bench.yaml --lab system
+"$@" cluster destroy bench.yaml --force --lab system
 echo "left: $(virsh -q -c qemu:///system list --all --name | xargs) $(virsh -q -c qemu:///system net-list --name | xargs)"
 "#;
 

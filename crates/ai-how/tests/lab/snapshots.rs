@@ -226,7 +226,10 @@ fn a_cluster_goes_back_to_a_snapshot_and_its_job_goes_on() {
     snapshot_ok(&bench, &["create", "before"]);
     assert_eq!(listed(&bench), ["before"]);
     let text = snapshot_ok(&bench, &["list"]);
-    assert!(text.starts_with("before  ") && text.contains("  2 nodes") && text.contains(" MiB\n"), "{text}");
+    assert!(
+        text.starts_with("  before  ") && text.contains("  2 nodes") && text.contains(" MiB\n"),
+        "{text}"
+    );
 
     // What was taken goes on, on the host's time, and the snapshot knows nothing of it.
     let taken = now();
