@@ -40,6 +40,9 @@ impl User {
 
 impl Drop for User {
     fn drop(&mut self) {
+        // A test that failed half-way leaves labs, and the next user may have the same number.
+        let ended = Command::new("pkill").args(["-KILL", "-u", &self.0]).status();
+        drop(ended);
         // Files of the user's subordinate ids lie in its home; as root they go like any other.
         let removed = Command::new("userdel").args(["--remove", "--force", &self.0]).output();
         drop(removed);
