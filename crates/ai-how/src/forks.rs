@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use engine::{Scope, Session, Start};
+use engine::{Session, Start};
 use events::{EventKind, Level, Sink};
 use harness::{
     forks::{Error, Fork, Forks},
@@ -56,18 +56,7 @@ impl<'a> LabForks<'a> {
         let (store, options) = (Store::new(&settings.cache), image::Options::default());
         let images = engine::images(plan, &store, &options, run.sink(), cancel)?;
         let deployed = BTreeMap::new();
-        let start = Start {
-            plan,
-            images: &images,
-            verdict,
-            templates: None,
-            deployed: &deployed,
-            record: None,
-            scope: &Scope::Lab,
-            force: false,
-            rebuild: false,
-            wait: true,
-        };
+        let start = Start::of(plan, &images, verdict, &deployed);
         session.fork(names, &start, &Warnings(run.sink()), cancel)
     }
 }

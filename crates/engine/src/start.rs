@@ -61,6 +61,29 @@ pub struct Start<'a> {
     pub wait: bool,
 }
 
+impl<'a> Start<'a> {
+    /// The whole plan, without templates and without losing anything: what there is is only gone on from.
+    pub fn of(
+        plan: &'a Plan,
+        images: &'a BTreeMap<String, Base>,
+        verdict: &'a Verdict,
+        deployed: &'a BTreeMap<String, Deployed>,
+    ) -> Self {
+        Self {
+            plan,
+            images,
+            verdict,
+            templates: None,
+            deployed,
+            record: None,
+            scope: &Scope::Lab,
+            force: false,
+            rebuild: false,
+            wait: true,
+        }
+    }
+}
+
 impl Start<'_> {
     /// What a node boots.
     pub(crate) fn image(&self, node: &NodePlan) -> Result<&Base, Error> {

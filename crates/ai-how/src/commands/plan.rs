@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use config::model::Image as ImageName;
-use engine::{Forecast, Scope, Start};
+use engine::{Forecast, Start};
 use image::{Base, Recipe, Store};
 use lab::accelerator;
 use plan::model::ClusterPlan;
@@ -105,18 +105,9 @@ fn start(plan: &plan::Plan, settings: &Settings) -> Result<String, Failure> {
         };
         images.insert(title, base);
     }
-    let start = Start {
-        plan,
-        images: &images,
-        verdict: &verdict,
-        templates: Some(&settings.templates),
-        deployed: &bring_up::deployed(plan, None)?,
-        record: None,
-        scope: &Scope::Lab,
-        force: false,
-        rebuild: false,
-        wait: true,
-    };
+    let deployed = bring_up::deployed(plan, None)?;
+    let start =
+        Start { templates: Some(&settings.templates), ..Start::of(plan, &images, &verdict, &deployed) };
     let forecasts = engine::forecast(&start)?;
     Ok(forecasts.iter().zip(&plan.clusters).map(|(forecast, cluster)| line(forecast, cluster)).collect())
 }

@@ -1,6 +1,6 @@
 //! `ai-how cluster snapshot` and `ai-how node snapshot`: create, list, revert, rm.
 
-use engine::{Scope, Session, Site, Snapshots, Start};
+use engine::{Session, Site, Snapshots, Start};
 use events::{EventKind, Phase};
 use serde_json::json;
 use system::{cancel::Cancel, clock::Stopwatch};
@@ -105,18 +105,7 @@ impl Work<'_> {
         let result = (|| {
             let images = cluster::images(plan, &run, self.settings, self.cancel)?;
             let deployed = bring_up::deployed(plan, None)?;
-            let start = Start {
-                plan,
-                images: &images,
-                verdict,
-                templates: None,
-                deployed: &deployed,
-                record: None,
-                scope: &Scope::Lab,
-                force: false,
-                rebuild: false,
-                wait: true,
-            };
+            let start = Start::of(plan, &images, verdict, &deployed);
             run.phase(Phase::Boot, || {
                 let watch = Stopwatch::start();
                 let message = work(session, &start, &run)?;
