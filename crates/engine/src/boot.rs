@@ -11,8 +11,7 @@ use system::{clock::Stopwatch, file, process::Command, watch::FolderWatch};
 use crate::{
     Error, Place,
     changes::virtual_gib,
-    devices::refuse_taken,
-    memory,
+    claim::claim,
     start::{Placed, Starting},
 };
 use guest::ready;
@@ -51,8 +50,7 @@ impl Starting<'_> {
         let xml = self.domain((cluster, node), folder, Start::Boot)?;
         let ready = folder.join(&node.ready);
         file::remove_file(&ready)?;
-        let lock = memory::reserve(&session.site, &node.label, [node.memory_mib])?;
-        refuse_taken(node)?;
+        let lock = claim(&session.site, &node.label, &[node])?;
         let watch = Stopwatch::start();
         session.hypervisor.create_domain(&node.domain, &xml).map_err(|error| self.explain(error))?;
         drop(lock);

@@ -23,7 +23,7 @@ use template::{Files, Key, Kind, Template};
 use crate::{
     Error, Place, Session, Templates, access,
     base::base_note,
-    memory,
+    claim::claim,
     slots::Slots,
     start::{Placed, Starting},
     together::first_error,
@@ -72,8 +72,8 @@ impl Starting<'_> {
             copies => copies?,
         };
         // One lock for all: one after the other would wait for each other's emulators to start.
-        let memory = copies.iter().map(|copy| copy.placed.1.memory_mib);
-        let lock = memory::reserve(&self.session.site, "the lab", memory)?;
+        let all: Vec<_> = copies.iter().map(|copy| copy.placed.1).collect();
+        let lock = claim(&self.session.site, "the lab", &all)?;
         let places = Slots::new(copies.len());
         let made = self.attempts(&places, copies, |copy| self.restore(copy));
         drop(lock);

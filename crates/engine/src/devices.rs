@@ -1,7 +1,4 @@
 //! Devices of the host: each belongs to one running machine, whichever lab, user or program started it.
-//!
-//! Nothing is written down: who has a device is read from the emulators that run. So nothing is left to mend after a
-//! crash, and machines of other programs count too. Where a machine starts, it is asked while no other one of ours does.
 
 use config::hardware::DeviceSource;
 use plan::model::NodePlan;
@@ -23,9 +20,7 @@ pub(crate) fn refuse_taken(node: &NodePlan) -> Result<(), Error> {
 /// The running machine that has a device, by the name that libvirt has for it.
 pub fn device_owner(device: &DeviceSource) -> Option<String> {
     let pid = host::processes(|words| has(words, device)).first().copied()?;
-    let words = host::command_line(pid)?;
-    let name = words.iter().find_map(|word| word.strip_prefix("guest=")?.split(',').next());
-    Some(name.map_or_else(|| format!("process {pid}"), str::to_owned))
+    Some(host::guest_name(pid))
 }
 
 /// Whether an emulator with this command line has the device, as libvirt writes it and as people do.

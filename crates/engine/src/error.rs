@@ -165,6 +165,19 @@ pub enum Error {
         /// Libvirt's name for the machine that has it.
         owner: String,
     },
+    /// A processor that a node is to have for itself is another running machine's.
+    #[error(
+        "{node} wants the host's processor {processor} for itself, which {owner} has; power that off first, or leave out \
+         `pinned`"
+    )]
+    ProcessorTaken {
+        /// The node.
+        node: String,
+        /// The number that the kernel has for it.
+        processor: u32,
+        /// Libvirt's name for the machine that has it.
+        owner: String,
+    },
     /// A node has what cannot be frozen with it.
     #[error("{node} cannot be frozen, because {why}; a lab with such nodes has no snapshots and forks")]
     Uncopyable {

@@ -22,8 +22,8 @@ use template::Files;
 
 use crate::{
     Error, Session,
+    claim::claim,
     copies::{copy_file, going_on},
-    memory,
     slots::Slots,
     start::{Placed, Starting},
     together::{first_error, together},
@@ -108,8 +108,8 @@ impl Starting<'_> {
 
     /// Makes nodes, none of which runs, what they were when they were frozen, and lets them go on together.
     pub(crate) fn thaw_all(&self, nodes: &[Placed<'_>], folder: &Path) -> Result<(), Error> {
-        let sizes = nodes.iter().map(|(_, node)| node.memory_mib);
-        let lock = memory::reserve(&self.session.site, "the lab", sizes)?;
+        let all: Vec<_> = nodes.iter().map(|(_, node)| *node).collect();
+        let lock = claim(&self.session.site, "the lab", &all)?;
         let places = Slots::new(nodes.len());
         let made = self.each(&places, nodes, |placed| self.thaw_one(placed, &Frozen::of(folder, placed.1)));
         drop(lock);

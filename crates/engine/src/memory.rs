@@ -3,12 +3,9 @@
 //! line how much its guest may still take.
 
 use plan::Plan;
-use system::{
-    file::{self, Lock},
-    host,
-};
+use system::host;
 
-use crate::{Error, session::Site};
+use crate::Error;
 
 /// What QEMU itself takes beside the guest's memory, MiB: its own heap, and 80 for translated code.
 const OVERHEAD_MIB: u64 = 176;
@@ -16,21 +13,7 @@ const OVERHEAD_MIB: u64 = 176;
 /// What must stay free for everything else on the host, MiB.
 const RESERVE_MIB: u64 = 256;
 
-/// Checks that there is memory for guests of these sizes, called `node` in the error. Whoever holds the returned lock is
-/// the only one who is being promised memory; it is held until the machines' processes exist.
-pub(crate) fn reserve(
-    site: &Site,
-    node: &str,
-    memory_mib: impl IntoIterator<Item = u64>,
-) -> Result<Lock, Error> {
-    let state = site.folder.path().parent().and_then(std::path::Path::parent).unwrap_or(site.folder.path());
-    let path = state.join("memory.lock");
-    let lock = Lock::wait(&path).map_err(file::Error::new("lock", path))?;
-    check(node, memory_mib)?;
-    Ok(lock)
-}
-
-/// Checks without promising anything: so that a lab that cannot fit says so before its first node starts.
+/// Checks that there is memory for guests of these sizes, called `node` in the error. Nothing is promised by that alone.
 pub(crate) fn check(node: &str, memory_mib: impl IntoIterator<Item = u64>) -> Result<(), Error> {
     let needed_mib = needed_mib(memory_mib);
     if needed_mib == 0 {
@@ -60,8 +43,7 @@ fn available_mib() -> u64 {
 /// What the guests that run may still take.
 fn promised_mib() -> u64 {
     let mut promised = 0;
-    for pid in host::processes(|words| words.first().is_some_and(|program| program.contains("qemu-system-")))
-    {
+    for pid in host::emulators() {
         let size = host::command_line(pid).as_deref().and_then(guest_mib).unwrap_or(0);
         promised += size.saturating_sub(host::resident_memory_mib(pid).unwrap_or(0));
     }

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::{
     Error, Start, Templates,
     boot::make_overlay,
-    memory,
+    claim::claim,
     start::{Placed, Starting},
 };
 
@@ -189,7 +189,7 @@ impl Starting<'_> {
         let (hypervisor, domain) = (&self.session.hypervisor, &nobody.domain);
         // What an interrupted start left of it.
         hypervisor.destroy_domain(domain)?;
-        let lock = memory::reserve(&self.session.site, &nobody.label, [nobody.memory_mib])?;
+        let lock = claim(&self.session.site, &nobody.label, &[&nobody])?;
         hypervisor.create_domain(domain, &xml)?;
         drop(lock);
         let (ready, console) = (folder.join(&nobody.ready), folder.join(&nobody.console));

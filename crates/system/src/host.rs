@@ -175,6 +175,39 @@ pub fn processes(wanted: impl Fn(&[String]) -> bool) -> Vec<i32> {
     pids.filter(|pid| command_line(*pid).is_some_and(|words| wanted(&words))).collect()
 }
 
+/// The QEMU processes that run a machine, whoever started them.
+pub fn emulators() -> Vec<i32> {
+    processes(|words| words.first().is_some_and(|program| program.contains("qemu-system-")))
+}
+
+/// What libvirt calls the machine that a QEMU process runs; the process, where it was started by something else.
+pub fn guest_name(pid: i32) -> String {
+    let words = command_line(pid).unwrap_or_default();
+    let name = words.iter().find_map(|word| word.strip_prefix("guest=")?.split(',').next());
+    name.map_or_else(|| format!("process {pid}"), str::to_owned)
+}
+
+/// On which of the host's processors each of a process's threads may run whose name satisfies `wanted`.
+pub fn thread_processors(pid: i32, wanted: impl Fn(&str) -> bool) -> Vec<Vec<u32>> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let each = threads.filter_map(|thread| {
+        let status = fs::read_to_string(thread.path().join("status")).ok()?;
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        wanted(field("Name:")?).then(|| processor_list(field("Cpus_allowed_list:")?))
+    });
+    each.flatten().collect()
+}
+
+/// The numbers of a list as the kernel writes it: `0-3,8`. None when it is no such list.
+fn processor_list(text: &str) -> Option<Vec<u32>> {
+    let mut numbers = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        numbers.extend(first.parse::<u32>().ok()?..=last.parse().ok()?);
+    }
+    Some(numbers)
+}
+
 /// The QEMU process that runs a domain of libvirt whose files are below `folder`; `None` when it does not run.
 pub fn guest_process(domain: &str, folder: &str) -> Option<i32> {
     let name = format!("guest={domain},");
@@ -199,6 +232,28 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    #[test]
+    fn a_thread_tells_where_it_may_run() {
+        assert_eq!(processor_list("0-3,8"), Some(vec![0, 1, 2, 3, 8]));
+        assert_eq!(processor_list("7"), Some(vec![7]));
+        assert_eq!(processor_list(""), None);
+        let (told, thread) = std::sync::mpsc::channel::<()>();
+        let pinned = std::thread::Builder::new().name("CPU 9/TCG".into()).spawn(move || {
+            let mut only = nix::sched::CpuSet::new();
+            only.set(0).unwrap();
+            nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &only).unwrap();
+            thread.recv()
+        });
+        let own = i32::try_from(std::process::id()).unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while thread_processors(own, |name| name == "CPU 9/TCG") != [[0]] {
+            assert!(std::time::Instant::now() < deadline, "the thread is not seen where it is");
+            std::thread::yield_now();
+        }
+        drop(told);
+        assert!(pinned.unwrap().join().unwrap().is_err());
+    }
 
     #[test]
     fn a_fork_is_not_its_lab() {

@@ -28,6 +28,7 @@ mod life;
 mod own_images;
 mod packer;
 mod places;
+mod processors;
 mod snapshots;
 mod start;
 mod templates;
