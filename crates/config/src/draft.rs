@@ -62,6 +62,10 @@ pub(crate) struct Network {
     pub(crate) subnet: Option<Located<Ipv4Net>>,
     /// None when the file does not give one, or none that is an address.
     pub(crate) gateway: Option<Located<Ipv4Addr>>,
+    /// The same of the addresses that DHCP gives to strangers.
+    pub(crate) dhcp_start: Option<Located<Ipv4Addr>>,
+    pub(crate) dhcp_end: Option<Located<Ipv4Addr>>,
+    pub(crate) dns_servers: Vec<Ipv4Addr>,
     pub(crate) bridge: Option<Located<String>>,
     pub(crate) domain: String,
 }
@@ -123,6 +127,13 @@ impl Network {
             |gateway| gateway.value,
         )
     }
+
+    /// The ends of the DHCP range that the file gives, with what they are called there.
+    pub(crate) fn dhcp_ends(&self) -> impl Iterator<Item = (&'static str, Located<Ipv4Addr>)> {
+        [("first DHCP address", self.dhcp_start), ("last DHCP address", self.dhcp_end)]
+            .into_iter()
+            .filter_map(|(what, end)| Some((what, end?)))
+    }
 }
 
 /// What was found so far, and how findings about the meaning of a document count.
@@ -182,6 +193,14 @@ pub(crate) fn address(text: &Located<String>, findings: &mut Findings) -> Option
             None
         }
     }
+}
+
+/// Reads the addresses of a list.
+pub(crate) fn addresses<'a>(
+    list: impl IntoIterator<Item = &'a Located<String>>,
+    findings: &mut Findings,
+) -> Vec<Ipv4Addr> {
+    list.into_iter().filter_map(|text| Some(address(text, findings)?.value)).collect()
 }
 
 /// Reads an IPv4 network; bits behind the prefix are reported and cleared.

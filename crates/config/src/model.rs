@@ -83,6 +83,12 @@ pub struct Network {
     pub subnet: Ipv4Net,
     /// The host's address in it.
     pub gateway: Ipv4Addr,
+    /// The first address that DHCP gives to machines it does not know, if the file says so.
+    pub dhcp_start: Option<Ipv4Addr>,
+    /// The last such address, if the file says so.
+    pub dhcp_end: Option<Ipv4Addr>,
+    /// Where names are looked up that are not of the lab; where the host does when there are none.
+    pub dns_servers: Vec<Ipv4Addr>,
     /// The bridge the file asks for, if it does.
     pub bridge: Option<String>,
     /// The DNS domain.

@@ -97,10 +97,21 @@ fn settle_network(
     } else {
         Ipv4Addr::from(u32::from(subnet.network()).saturating_add(1))
     };
+    let end = |given: Option<Located<Ipv4Addr>>| {
+        let address = given?.value;
+        (subnet.contains(&address) && !is_reserved(subnet, address)).then_some(address)
+    };
+    let (dhcp_start, dhcp_end) = match (end(network.dhcp_start), end(network.dhcp_end)) {
+        (Some(start), Some(end)) if start > end => (None, None),
+        ends => ends,
+    };
     Network {
         name: network.name.value,
         subnet,
         gateway,
+        dhcp_start,
+        dhcp_end,
+        dns_servers: network.dns_servers,
         bridge: network.bridge.map(|bridge| bridge.value).filter(|bridge| bridges.insert(bridge.clone())),
         domain: network.domain,
     }

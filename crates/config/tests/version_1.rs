@@ -1,7 +1,7 @@
 //! Version 1.0 accepts and refuses what the Python tool does: each row a change to a document, and the verdict.
 
 use ai_how_config::model::{ClusterKind, Image, Lab};
-use ai_how_config::{Context, Loaded, Severity, Source, load};
+use ai_how_config::{Code, Context, Loaded, Severity, Source, load};
 
 const BASE: &str = r#"version: "1.0"
 metadata: {name: lab, description: A lab}
@@ -235,6 +235,32 @@ fn names_and_addresses_are_those_of_the_tool() {
     assert_eq!(hpc.networks[0].gateway.to_string(), "192.168.100.1");
     assert_eq!(hpc.networks[0].domain, "hpc-cluster.local");
     assert_eq!(hpc.networks[0].bridge.as_deref(), Some("virbr100"));
+}
+
+#[test]
+fn a_network_is_as_its_keys_beyond_the_schema_say() {
+    let of = |keys: &str| {
+        let loaded = loaded(&changed("bridge: virbr100}", &format!("bridge: virbr100, {keys}}}")));
+        let codes: Vec<_> = loaded.diagnostics.iter().map(|found| found.code).collect();
+        let mut lab = loaded.lab.unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics));
+        let network = lab.clusters.remove(0).networks.remove(0);
+        let ends = [network.dhcp_start, network.dhcp_end].map(|end| end.map(|end| end.octets()[3]));
+        (codes, network.gateway.octets()[3], ends, network.dns_servers)
+    };
+    let quad = [9, 9, 9, 9].into();
+    let all = "gateway_ip: 192.168.100.2, dhcp_start: 192.168.100.50, dhcp_end: 192.168.100.90, dns_servers: [9.9.9.9]";
+    assert_eq!(of(all), (vec![], 2, [Some(50), Some(90)], vec![quad]));
+    assert_eq!(of("dns_mode: isolated, service_discovery: {}"), (vec![], 1, [None, None], vec![]));
+    for (keys, code) in [
+        ("dhcp_start: 192.168.1.50", Code::AddressOutsideSubnet),
+        ("dhcp_end: 192.168.100.255", Code::ReservedAddress),
+        ("dhcp_start: 192.168.100.90, dhcp_end: 192.168.100.50", Code::ReversedRange),
+        ("dhcp_start: soon", Code::InvalidAddress),
+        ("dns_servers: [dns.example.com]", Code::InvalidAddress),
+        ("dns_mode: shared_dns", Code::UnusedSetting),
+    ] {
+        assert_eq!(of(keys), (vec![code], 1, [None, None], vec![]), "{keys}");
+    }
 }
 
 #[test]

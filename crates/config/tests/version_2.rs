@@ -137,6 +137,26 @@ fn free_addresses_are_chosen_in_the_order_of_the_file() {
 }
 
 #[test]
+fn a_network_has_the_dhcp_range_and_the_dns_servers_of_its_file() {
+    let text = |keys: &str| small("", "").replace("10.1.0.0/24", &format!("10.1.0.0/24, {keys}"));
+    let lab = lab(&text("dhcp_start: 10.1.0.100, dhcp_end: 10.1.0.120, dns_servers: [9.9.9.9, 1.1.1.1]"));
+    let network = &lab.clusters[0].networks[0];
+    assert_eq!(network.dhcp_start, Some([10, 1, 0, 100].into()));
+    assert_eq!(network.dhcp_end, Some([10, 1, 0, 120].into()));
+    assert_eq!(network.dns_servers, [[9, 9, 9, 9], [1, 1, 1, 1]].map(std::net::Ipv4Addr::from));
+    let other = &lab.clusters[0].networks[1];
+    assert_eq!((other.dhcp_start, other.dhcp_end, other.dns_servers.len()), (None, None, 0));
+    for (keys, code) in [
+        ("dhcp_start: 10.2.0.1", Code::AddressOutsideSubnet),
+        ("dhcp_end: 10.1.0.0", Code::ReservedAddress),
+        ("dhcp_start: 10.1.0.9, dhcp_end: 10.1.0.8", Code::ReversedRange),
+        ("dns_servers: [\"::1\"]", Code::InvalidAddress),
+    ] {
+        assert_eq!(codes(&text(keys)), [code], "{keys}");
+    }
+}
+
+#[test]
 fn a_node_has_an_address_on_each_of_its_networks() {
     let lab = lab(&small("", ", networks: [storage, lan], address: 10.2.0.99, addresses: {lan: 10.1.0.99}"));
     let interfaces: Vec<_> = lab.clusters[0].nodes[1]

@@ -117,6 +117,7 @@ pub(crate) fn cluster() -> ClusterPlan {
             gateway: Ipv4Addr::new(10, 1, 0, 1),
             dhcp_start: Ipv4Addr::new(10, 1, 0, 100),
             dhcp_end: Ipv4Addr::new(10, 1, 0, 200),
+            dns_servers: Vec::new(),
         }],
         nodes: vec![
             node("controller", Role::Controller, 10),

@@ -108,6 +108,9 @@ pub fn of_network(is: &NetworkPlan, wanted: &NetworkPlan) -> Vec<Difference> {
     list.compare("DHCP range", is, wanted, Action::Recreate, |network| {
         format!("{} to {}", network.dhcp_start, network.dhcp_end)
     });
+    list.compare("DNS servers", is, wanted, Action::Recreate, |network| {
+        named(&network.dns_servers, ToString::to_string)
+    });
     list.0
 }
 

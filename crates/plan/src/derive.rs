@@ -76,7 +76,8 @@ fn cluster_plan(whole: &Whole<'_>, cluster: &Cluster) -> ClusterPlan {
 
 fn network_plan(lab: &Lab, cluster: &Cluster, network: &Network) -> NetworkPlan {
     let name = network_name(cluster, &network.name);
-    let (dhcp_start, dhcp_end) = dhcp_range(network.subnet, network.gateway);
+    let (first, last) = dhcp_range(network.subnet, network.gateway);
+    let dhcp_end = network.dhcp_end.unwrap_or(last);
     NetworkPlan {
         key: network.name.clone(),
         uuid: uuid(&lab.name, "network", &name),
@@ -88,8 +89,9 @@ fn network_plan(lab: &Lab, cluster: &Cluster, network: &Network) -> NetworkPlan 
         domain: network.domain.clone(),
         subnet: network.subnet,
         gateway: network.gateway,
-        dhcp_start,
+        dhcp_start: network.dhcp_start.unwrap_or_else(|| first.min(dhcp_end)),
         dhcp_end,
+        dns_servers: network.dns_servers.clone(),
         name,
     }
 }
@@ -193,6 +195,22 @@ mod tests {
         for network in &plan(&lab()).clusters[0].networks {
             assert!(network.bridge.len() <= 15, "{}", network.bridge);
         }
+    }
+
+    #[test]
+    fn a_range_is_what_the_file_gives_of_it() {
+        let range = |start: Option<u8>, end: Option<u8>| {
+            let mut lab = lab();
+            let network = &mut lab.clusters[0].networks[0];
+            let address = |last: u8| [10, 9, 8, last].into();
+            (network.dhcp_start, network.dhcp_end) = (start.map(address), end.map(address));
+            let network = &plan(&lab).clusters[0].networks[0];
+            (network.dhcp_start.octets()[3], network.dhcp_end.octets()[3])
+        };
+        assert_eq!(range(None, None), (10, 254));
+        assert_eq!(range(Some(100), None), (100, 254));
+        assert_eq!(range(None, Some(120)), (10, 120));
+        assert_eq!(range(None, Some(5)), (5, 5));
     }
 
     #[test]

@@ -102,6 +102,9 @@ pub struct NetworkPlan {
     pub dhcp_start: Ipv4Addr,
     /// Last such address.
     pub dhcp_end: Ipv4Addr,
+    /// Where names are looked up that are not of the lab; where the host does when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dns_servers: Vec<Ipv4Addr>,
 }
 
 /// A libvirt domain.
@@ -276,6 +279,9 @@ pub(crate) mod tests {
                     name: "lan".into(),
                     subnet: "10.9.8.0/24".parse().unwrap(),
                     gateway: [10, 9, 8, 1].into(),
+                    dhcp_start: None,
+                    dhcp_end: None,
+                    dns_servers: Vec::new(),
                     bridge: None,
                     domain: "hpc.local".into(),
                 }],

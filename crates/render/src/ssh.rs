@@ -136,6 +136,9 @@ pub(crate) mod tests {
             name: name.into(),
             subnet: format!("10.9.{third}.0/24").parse().unwrap(),
             gateway: [10, 9, third, 1].into(),
+            dhcp_start: None,
+            dhcp_end: None,
+            dns_servers: Vec::new(),
             bridge: None,
             domain: "hpc.local".into(),
         };

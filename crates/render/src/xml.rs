@@ -387,6 +387,18 @@ mod tests {
     }
 
     #[test]
+    fn a_network_asks_the_servers_of_the_file() {
+        let mut plan = two_nodes();
+        let servers = &mut plan.clusters[0].networks[0].dns_servers;
+        *servers = vec![[9, 9, 9, 9].into(), [1, 1, 1, 1].into()];
+        let xml = network(&plan, &plan.clusters[0].networks[0], &mark()).unwrap();
+        for address in ["9.9.9.9", "1.1.1.1"] {
+            assert!(xml.contains(&format!("<forwarder addr=\"{address}\"/>")), "{xml}");
+        }
+        libvirt_accepts(tempfile::tempdir().unwrap().path(), "network", &xml);
+    }
+
+    #[test]
     fn domain_xml_under_tcg() {
         let plan = two_nodes();
         let cluster = &plan.clusters[0];
@@ -461,19 +473,20 @@ mod tests {
             for arch in [Arch::X86_64, Arch::Aarch64] {
                 for node in [two_nodes().clusters[0].nodes[0].clone(), workstation()] {
                     let xml = domain(&NodePlan { arch, ..node }, &machine(accelerator), &mark()).unwrap();
-                    libvirt_accepts(folder.path(), &xml);
+                    libvirt_accepts(folder.path(), "domain", &xml);
                 }
             }
             let machine = Machine { kernel: None, ..machine(accelerator) };
-            libvirt_accepts(folder.path(), &domain(&foreign(), &machine, &mark()).unwrap());
+            let xml = domain(&foreign(), &machine, &mark()).unwrap();
+            libvirt_accepts(folder.path(), "domain", &xml);
         }
     }
 
     #[expect(clippy::disallowed_methods, reason = "libvirt's own program is asked")]
-    fn libvirt_accepts(folder: &Path, xml: &str) {
-        let path = folder.join("domain.xml");
+    fn libvirt_accepts(folder: &Path, kind: &str, xml: &str) {
+        let path = folder.join("object.xml");
         std::fs::write(&path, xml).unwrap();
-        let ran = Command::new("virt-xml-validate").arg(&path).arg("domain").output().unwrap();
+        let ran = Command::new("virt-xml-validate").arg(&path).arg(kind).output().unwrap();
         assert!(ran.status.success(), "{}\n{xml}", String::from_utf8_lossy(&ran.stderr));
     }
 

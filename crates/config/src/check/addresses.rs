@@ -16,6 +16,7 @@ pub(super) fn check(draft: &Draft, host: Option<&HostFacts>, findings: &mut Find
             if let Some(subnet) = network.subnet {
                 size(cluster, index, subnet, findings);
                 gateway(network, subnet.value, findings);
+                dhcp_range(network, subnet.value, findings);
             }
         }
         places(cluster, findings);
@@ -61,6 +62,35 @@ fn gateway(network: &Network, subnet: Ipv4Net, findings: &mut Findings) {
         findings.push(found);
     } else if is_reserved(subnet, gateway.value) {
         let found = reserved(gateway, subnet, None, findings).help("use another address of the subnet");
+        findings.push(found);
+    }
+}
+
+fn dhcp_range(network: &Network, subnet: Ipv4Net, findings: &mut Findings) {
+    for (what, end) in network.dhcp_ends() {
+        let found = if !subnet.contains(&end.value) {
+            findings
+                .meaning(
+                    Code::AddressOutsideSubnet,
+                    end.span,
+                    format!("`{}` is not in `{subnet}`", end.value),
+                )
+                .cause(format!("the {what} is one of the network's"))
+        } else if is_reserved(subnet, end.value) {
+            reserved(end, subnet, None, findings)
+        } else {
+            continue;
+        };
+        findings.push(found.help(findings.help("use an address of the subnet", "the usual one is used")));
+    }
+    if let (Some(start), Some(end)) = (network.dhcp_start, network.dhcp_end)
+        && start.value > end.value
+    {
+        let found = findings
+            .meaning(Code::ReversedRange, end.span, format!("`{}` comes before `{}`", end.value, start.value))
+            .cause("DHCP gives addresses from the first one to the last one")
+            .also(start.span, "the first one is set here")
+            .help(findings.help("swap them", "the usual addresses are used"));
         findings.push(found);
     }
 }

@@ -86,6 +86,8 @@ codes! {
     AddressTwice "address-twice" "A node is given two addresses on one network",
     AddressOutsideSubnet "address-outside-subnet" "An address is not in its network's subnet",
     ReservedAddress "reserved-address" "An address belongs to the gateway or to the network itself",
+    ReversedRange "reversed-range" "The last address of a range comes before the first one",
+    UnusedSetting "unused-setting" "A setting has no effect",
     DuplicateAddress "duplicate-address" "Two nodes have the same address",
 
     DuplicatePartition "duplicate-partition" "Two partitions have the same name",

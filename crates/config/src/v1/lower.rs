@@ -6,7 +6,7 @@ use crate::diagnostic::Code;
 use crate::draft::{self, Draft, Findings, Interface, Kind, Members, Partition, Slurm, shown};
 use crate::hardware::{self, CpuFeature, DEFAULT_MOUNT_OPTIONS, Device, DeviceKind, DeviceSource, Mount};
 use crate::model::{Arch, Image, Kubernetes, Role};
-use crate::yaml::Located;
+use crate::yaml::{Lenient, Located};
 
 /// Most nodes that `count` can ask for.
 const MOST_NODES: u64 = 1024;
@@ -71,11 +71,25 @@ fn lower_cloud(Located { value: cloud, span }: Located<Cloud>, findings: &mut Fi
 }
 
 fn lower_network(network: Network, cluster: &str, findings: &mut Findings) -> draft::Network {
-    let gateway = network.gateway_ip.0.and_then(|text| draft::address(&text, findings));
+    let mut address = |given: Lenient<String>| given.0.and_then(|text| draft::address(&text, findings));
+    let (gateway, dhcp_start, dhcp_end) =
+        (address(network.gateway_ip), address(network.dhcp_start), address(network.dhcp_end));
+    let dns_servers = network.dns_servers.0.map(|list| list.value).unwrap_or_default();
+    if let Some(mode) = network.dns_mode.0.filter(|mode| mode.value != "isolated") {
+        let mode = mode.map_value(|mode| draft::shown(&mode));
+        let found = findings
+            .meaning(Code::UnusedSetting, mode.span, format!("`{}` is not done", mode.value))
+            .cause("other modes change the name service and the routes of the host, which labs never touch")
+            .help("write `isolated`; `ai-how ssh-config` reaches the nodes by name from the host");
+        findings.push(found);
+    }
     draft::Network {
         name: Located { value: NETWORK.to_owned(), span: network.subnet.span },
         subnet: draft::subnet(&network.subnet, findings),
         gateway,
+        dhcp_start,
+        dhcp_end,
+        dns_servers: draft::addresses(&dns_servers, findings),
         bridge: fit_bridge(network.bridge, findings),
         domain: format!("{cluster}.local"),
     }

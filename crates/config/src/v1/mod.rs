@@ -109,17 +109,21 @@ pub struct Network {
     #[schemars(skip)]
     pub gateway_ip: Lenient<String>,
     /// First address for strangers.
+    #[serde(default)]
     #[schemars(skip)]
-    pub dhcp_start: Option<IgnoredAny>,
+    pub dhcp_start: Lenient<String>,
     /// Last address for strangers.
+    #[serde(default)]
     #[schemars(skip)]
-    pub dhcp_end: Option<IgnoredAny>,
-    /// DNS servers.
+    pub dhcp_end: Lenient<String>,
+    /// Where names outside of the lab are looked up.
+    #[serde(default)]
     #[schemars(skip)]
-    pub dns_servers: Option<IgnoredAny>,
-    /// How names are resolved.
+    pub dns_servers: Lenient<Vec<Located<String>>>,
+    /// How names are resolved: `isolated` is the only way there is.
+    #[serde(default)]
     #[schemars(skip)]
-    pub dns_mode: Option<IgnoredAny>,
+    pub dns_mode: Lenient<String>,
     /// Where services are looked up.
     #[schemars(skip)]
     pub service_discovery: Option<IgnoredAny>,

@@ -83,10 +83,16 @@ fn lower_network(
         },
         |domain| domain.value,
     );
+    let mut address = |given: Option<Located<String>>| given.and_then(|text| draft::address(&text, findings));
+    let (gateway, dhcp_start, dhcp_end) =
+        (address(network.gateway), address(network.dhcp_start), address(network.dhcp_end));
     draft::Network {
         name,
         subnet: draft::subnet(&network.subnet, findings),
-        gateway: network.gateway.and_then(|gateway| draft::address(&gateway, findings)),
+        gateway,
+        dhcp_start,
+        dhcp_end,
+        dns_servers: draft::addresses(network.dns_servers.iter().flatten(), findings),
         bridge: network.bridge,
         domain,
     }

@@ -155,6 +155,13 @@ pub struct Network {
     pub subnet: Located<String>,
     /// The host's address in it; the first one unless given.
     pub gateway: Option<Located<String>>,
+    /// The first address that DHCP gives to machines it does not know; the tenth unless given.
+    pub dhcp_start: Option<Located<String>>,
+    /// The last such address; the last of the subnet unless given.
+    pub dhcp_end: Option<Located<String>>,
+    /// Where names are looked up that are not of the lab; where the host does unless given.
+    #[schemars(length(max = 16))]
+    pub dns_servers: Option<Vec<Located<String>>>,
     /// The DNS domain. `CLUSTER.internal` for the first network unless given, `NETWORK.CLUSTER.internal` for
     /// others.
     #[schemars(

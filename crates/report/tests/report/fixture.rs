@@ -288,6 +288,7 @@ pub(crate) fn plan() -> Plan {
         gateway: [10, 10, third, 1].into(),
         dhcp_start: [10, 10, third, 200].into(),
         dhcp_end: [10, 10, third, 250].into(),
+        dns_servers: Vec::new(),
     };
     let node = |index: u8| {
         let name = NODES[usize::from(index)];
