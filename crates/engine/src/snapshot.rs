@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use system::{cancel::Cancel, clock, environment, file};
 
 use crate::{
-    Error, Session, Start, access,
+    Error, Scope, Session, Site, Start, access,
     start::{Placed, Starting},
     together::together,
 };
@@ -267,12 +267,24 @@ impl Session {
 
     /// Where it is written that a revert goes on, and to which snapshot.
     fn reverting(&self) -> PathBuf {
-        self.folder().join("reverting")
+        self.site.reverting()
     }
 
     /// Where a deployment writes down what the clusters are.
     pub fn deployed_record(&self) -> PathBuf {
         self.secrets().join("deployed.json")
+    }
+}
+
+impl Site {
+    /// What of a plan may boot when a part of it is started: that part, or everything while a revert is to be completed.
+    #[must_use]
+    pub fn may_boot(&self, scope: &Scope, plan: &Plan) -> Plan {
+        if self.reverting().exists() { plan.clone() } else { scope.narrow(plan) }
+    }
+
+    fn reverting(&self) -> PathBuf {
+        self.folder.path().join("reverting")
     }
 }
 

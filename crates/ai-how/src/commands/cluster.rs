@@ -159,7 +159,7 @@ pub(crate) fn start(
         cancel,
     };
     let result = (|| {
-        let images = images(&how.scope.narrow(plan), &run, settings, cancel).or_else(|failure| {
+        let images = images(&site.may_boot(&how.scope, plan), &run, settings, cancel).or_else(|failure| {
             // Nothing was made yet, and the lock needed the folder.
             if fresh {
                 site.folder.remove()?;

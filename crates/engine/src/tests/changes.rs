@@ -274,3 +274,17 @@ fn a_copy_that_was_left_half_made_is_made_again() {
     bench.start(&plan()).unwrap();
     assert_eq!((bench.count(DomainState::Running), bench.generation("hpc-compute-02")), (3, 2));
 }
+
+#[test]
+fn a_part_is_started_with_all_images_while_a_revert_waits() {
+    let bench = Bench::new();
+    bench.start(&plan()).unwrap();
+    let scope = Scope::Nodes(["hpc-compute-01".to_owned()].into());
+    let nodes = || bench.site.may_boot(&scope, &plan()).nodes().count();
+    assert_eq!(nodes(), 1);
+    fs::write(bench.site.folder.path().join("reverting"), "/before").unwrap();
+    assert_eq!(nodes(), 3);
+    // It cannot be completed here, so the nodes boot, and nothing waits any more.
+    bench.start_part(&plan(), &scope, false).unwrap();
+    assert_eq!(nodes(), 1);
+}
