@@ -94,7 +94,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     plain("revert.ready", "s"),
     median("revert.srun", "s", 4.0),
     plain("fork.wall", "s"),
-    plain("fork.keeper-memory", "MiB"),
+    max("fork.keeper-memory", "MiB", 10.0),
     max("fork.keeper-private-memory", "MiB", 5.0),
     plain("fork.libvirtd-memory", "MiB"),
     median("eight.ready", "s", 6.0),

@@ -11,19 +11,8 @@ pub(crate) struct Host {
 impl Host {
     /// Looks at it. What belongs to the test's own folder counts as a process or a mount, not as a file.
     pub(crate) fn look(folder: &Path) -> Self {
-        let folder = folder.display().to_string();
-        let mut traces = BTreeSet::new();
-        for entry in entries("/proc") {
-            // What a lab starts names the test's folder, or was given it in its environment.
-            let read = |name: &str| {
-                let bytes = fs::read(format!("/proc/{entry}/{name}")).unwrap_or_default();
-                String::from_utf8_lossy(&bytes).replace('\0', " ")
-            };
-            let line = read("cmdline");
-            if entry.parse::<u32>().is_ok() && (line.contains(&folder) || read("environ").contains(&folder)) {
-                traces.insert(format!("process {entry}: {line}"));
-            }
-        }
+        let mut traces: BTreeSet<String> =
+            processes(folder).into_iter().map(|(pid, line)| format!("process {pid}: {line}")).collect();
         traces.extend(entries("/sys/class/net").into_iter().map(|name| format!("interface {name}")));
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
         traces.extend(mounts.lines().map(|line| format!("mount {line}")));
@@ -49,6 +38,22 @@ impl Host {
     pub(crate) fn more_than(&self, before: &Self) -> Vec<String> {
         self.traces.difference(&before.traces).cloned().collect()
     }
+}
+
+/// The processes that name the test's folder or were given it in their environment, as what a lab starts does, with their
+/// command lines.
+pub(crate) fn processes(folder: &Path) -> Vec<(u32, String)> {
+    let folder = folder.display().to_string();
+    let pids = entries("/proc").into_iter().filter_map(|entry| entry.parse::<u32>().ok());
+    let found = pids.filter_map(|pid| {
+        let read = |name: &str| {
+            let bytes = fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).replace('\0', " ")
+        };
+        let line = read("cmdline");
+        (line.contains(&folder) || read("environ").contains(&folder)).then_some((pid, line))
+    });
+    found.collect()
 }
 
 fn entries(folder: &str) -> Vec<String> {

@@ -1,8 +1,11 @@
 //! The life of a cluster: start, look, stop, start again, destroy.
 
-use std::{io::Write, process::Stdio};
+use std::{collections::BTreeSet, io::Write, process::Stdio};
 
-use crate::bench::{Bench, words};
+use crate::{
+    bench::{Bench, words},
+    host,
+};
 
 #[test]
 fn a_cluster_lives_over_a_stop_and_leaves_nothing() {
@@ -13,6 +16,7 @@ fn a_cluster_lives_over_a_stop_and_leaves_nothing() {
         serde_json::from_str(&bench.ok(&["cluster", "status", "bench.yaml", "--format", "json"])).unwrap();
     let ready = status["nodes"].as_array().unwrap().iter().filter(|node| node["ready"] == true).count();
     assert_eq!(ready, 2, "{status}");
+    only_the_keeper_stays(&bench);
 
     // Every node is who the plan says it is, and reaches the other by name.
     let on = |node: &str, command: &str| bench.ok(&["ssh", "--file", "bench.yaml", node, command]);
@@ -56,6 +60,19 @@ fn a_cluster_lives_over_a_stop_and_leaves_nothing() {
     bench.ok(&["cluster", "destroy", "bench.yaml", "--force"]);
     bench.assert_clean("a destroy");
     bench.ok(&["cluster", "destroy", "bench.yaml", "--force"]);
+}
+
+/// While a cluster runs there is no process of ours but its keeper, with the `unshare` that it is the child of.
+fn only_the_keeper_stays(bench: &Bench) {
+    let lines: Vec<String> = host::processes(&bench.path("")).into_iter().map(|(_, line)| line).collect();
+    let program = |line: &str| {
+        line.split(' ').next().unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned()
+    };
+    let ours: Vec<&String> = lines.iter().filter(|line| program(line) == "ai-how").collect();
+    assert!(matches!(ours[..], [keeper] if keeper.contains(" lab-keeper ")), "{ours:#?}");
+    let programs: BTreeSet<String> = lines.iter().map(|line| program(line)).collect();
+    let known = ["unshare", "ai-how", "dnsmasq", "libvirtd", "qemu-system-x86_64"].map(str::to_owned);
+    assert!(programs.is_subset(&known.into()), "{lines:#?}");
 }
 
 /// Commands on several nodes, files to and from them, their logs, and programs that only know OpenSSH.
