@@ -18,11 +18,19 @@ impl Session {
     pub(crate) fn check_base(&self, node: &NodePlan, base: &Base) -> Result<(), Error> {
         // Disks were made before this was written down.
         let noted = file::read(&base_note(self.folder(), node)).unwrap_or_else(|_| base.identity.clone());
-        if noted == base.identity {
+        if noted == base.identity || noted == NO_BASE {
             return Ok(());
         }
         Err(Error::OtherBase { node: node.label.clone(), base: base.disk.clone() })
     }
+}
+
+/// Written down of a disk that has everything in itself.
+const NO_BASE: &str = "none";
+
+/// Writes down that a disk which is about to be made lies on nothing.
+pub(crate) fn note_no_base(folder: &Path, node: &NodePlan) -> Result<(), Error> {
+    Ok(file::write(&base_note(folder, node), NO_BASE.as_bytes())?)
 }
 
 /// Where it is written down.

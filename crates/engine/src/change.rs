@@ -42,7 +42,7 @@ impl Starting<'_> {
                 session.end_domain(&domain.name)?;
             }
         }
-        let limit = stop::SHUTDOWN_LIMIT.mul_f64(self.start.verdict.slowest());
+        let limit = stop::shutdown_limit(self.start.verdict.slowest());
         let done = |action| changes.nodes.iter().filter(move |change| change.action == action);
         let node = |domain: &str| {
             let of =

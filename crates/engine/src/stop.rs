@@ -16,8 +16,16 @@ use crate::{
     together::{first_error, together},
 };
 
-/// How long a guest may take to power off on a host with KVM; multiplied with the host's slowness.
-pub(crate) const SHUTDOWN_LIMIT: Duration = Duration::from_secs(6);
+/// How long a guest may take to power off at least, as in version 1.0, whatever its services have to write down first.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long one of our own images takes at most on a host with KVM; multiplied with the host's slowness.
+const SHUTDOWN_TIME: Duration = Duration::from_secs(6);
+
+/// How long a guest may take to power off on a host of this slowness.
+pub(crate) fn shutdown_limit(slowness: f64) -> Duration {
+    SHUTDOWN_TIME.mul_f64(slowness).max(SHUTDOWN_LIMIT)
+}
 
 /// How long the kernel may take to clear away an emulator that was killed, before libvirt is left to it.
 const KILL_LIMIT: Duration = Duration::from_secs(1);
@@ -41,7 +49,7 @@ impl Session {
             self.power_off_now(&meant.collect::<Vec<_>>())?;
             return self.end_when_empty(scope);
         };
-        let limit = SHUTDOWN_LIMIT.mul_f64(slowness);
+        let limit = shutdown_limit(slowness);
         for serves in [false, true] {
             let nodes = plan.nodes().filter(|(cluster, node)| {
                 scope.has(&cluster.name, &node.domain) && node.role.serves() == serves

@@ -1,11 +1,14 @@
 //! Taking over machines of another tool: their disks become disks of ours, and stay where they are, too.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use plan::{Plan, model::NodePlan};
 use system::{file, process::Command};
 
-use crate::{Error, Scope, Site, base::base_note, own_image};
+use crate::{Error, Scope, Site, base::note_no_base, own_image};
 
 /// A machine that is taken over.
 #[derive(Debug, Clone)]
@@ -21,8 +24,8 @@ impl Site {
     /// `recorded` is what the lab was made as so far.
     ///
     /// # Errors
-    /// A node has a disk already or boots no image of the user's, or a volume is used, missing or no qcow2 file. Disks that
-    /// were copied until then stay.
+    /// A node has a disk already or boots no image of the user's, or a volume is used, missing or no qcow2 file. Then nothing
+    /// was taken over.
     pub fn take_over(
         &self,
         plan: &Plan,
@@ -31,29 +34,39 @@ impl Site {
         told: &dyn Fn(&Taken<'_>),
     ) -> Result<(), Error> {
         self.folder.create()?;
-        for taken in machines {
-            let (node, folder) = (taken.node, self.folder.path());
+        let folder = self.folder.path();
+        for Taken { node, .. } in machines {
             let disk = folder.join(&node.disk);
             if disk.exists() {
                 return Err(Error::HasDisk { node: node.label.clone(), disk });
             }
-            let base = own_image(node)?;
-            copy_volume(&taken.volume, &disk, || {
-                Ok(file::write(&base_note(folder, node), base.identity.as_bytes())?)
-            })?;
+            own_image(node)?;
+        }
+        let parts: Vec<PathBuf> =
+            machines.iter().map(|taken| folder.join(&taken.node.disk).with_extension("part")).collect();
+        let copied = machines.iter().zip(&parts).try_for_each(|(taken, part)| {
+            copy_volume(&taken.volume, part)?;
             told(taken);
+            Ok::<_, Error>(())
+        });
+        if let Err(error) = copied {
+            parts.iter().try_for_each(|part| file::remove_file(part))?;
+            return Err(error);
+        }
+        for (Taken { node, .. }, part) in machines.iter().zip(&parts) {
+            let disk = folder.join(&node.disk);
+            note_no_base(folder, node)?;
+            fs::rename(part, &disk).map_err(file::Error::new("name the disk", &disk))?;
         }
         let domains = machines.iter().map(|taken| taken.node.domain.clone()).collect();
         self.write_plan(&Scope::Nodes(domains).merge(recorded, plan))
     }
 }
 
-/// Half a disk is never taken for a whole one.
-fn copy_volume(volume: &Path, disk: &Path, note: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
-    let part = disk.with_extension("part");
+/// Half a disk is never taken for a whole one, so it gets its name later.
+fn copy_volume(volume: &Path, part: &Path) -> Result<(), Error> {
     // QEMU's own lock keeps this from reading a disk that a machine writes to.
     let convert = Command::new("qemu-img").args(["convert", "-q", "-f", "qcow2", "-O", "qcow2"]);
-    convert.arg(volume).arg(&part).run()?;
-    note()?;
-    Ok(std::fs::rename(&part, disk).map_err(file::Error::new("name the disk", disk))?)
+    convert.arg(volume).arg(part).run()?;
+    Ok(())
 }

@@ -62,16 +62,17 @@ pub(crate) fn run(
             };
             work.start(how, *format)
         }
-        Workstation::Stop { dry_run, format, .. } => work.each(work.scopes()?.into_iter().rev(), |scope| {
-            cluster::stop(
-                &work.target(),
-                scope,
-                cluster::Stop { dry_run: *dry_run, now: false },
-                *format,
-                settings,
-                cancel,
-            )
-        }),
+        Workstation::Stop { dry_run, format, .. } => {
+            let stop = cluster::Stop { dry_run: *dry_run, now: false };
+            // One that cannot be stopped is no reason to leave the others running.
+            let stopped: Vec<_> = work
+                .scopes()?
+                .iter()
+                .rev()
+                .map(|scope| cluster::stop(&work.target(), scope, stop, *format, settings, cancel))
+                .collect();
+            stopped.into_iter().find(|stopped| !matches!(stopped, Ok(exit::OK))).unwrap_or(Ok(exit::OK))
+        }
         Workstation::Status { format, .. } => work.status(*format),
         Workstation::Destroy { dry_run, force, .. } => {
             let whether = Whether { dry_run: *dry_run, force: *force };

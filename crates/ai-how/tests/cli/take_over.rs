@@ -93,6 +93,24 @@ fn what_cannot_be_taken_over_is_told_and_nothing_is_half_done() {
     home.write("bad.json", state(&volume, "2.0").replace("hpc-controller\"", "hpc-nobody\""));
     take("bad.json").fails(2, &["hpc-nobody"]);
     assert!(!home.path("state/labs").exists(), "something was made");
+    // One disk that cannot be read is enough.
+    let broken = text(&home.write("old/hpc-compute-01.qcow2", "no disk"));
+    home.write(
+        "two.json",
+        state(&volume, "2.0").replace(
+            r#""compute_nodes":[]"#,
+            &format!(
+                r#""compute_nodes":[{{"name":"hpc-compute-01","state":"shutoff","volume_path":"{broken}"}}]"#
+            ),
+        ),
+    );
+    take("two.json").fails(3, &["hpc-compute-01.qcow2"]);
+    let disks = || {
+        fs::read_dir(
+            fs::read_dir(home.path("state/labs")).unwrap().next().unwrap().unwrap().path().join("disks"),
+        )
+    };
+    assert_eq!(disks().unwrap().count(), 0, "a disk was left");
     take("state.json").succeeds();
     take("state.json").fails(1, &["controller has a disk already"]);
 }

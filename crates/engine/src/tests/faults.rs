@@ -161,6 +161,33 @@ fn a_disk_is_not_started_on_another_base() {
 }
 
 #[test]
+fn a_disk_that_was_taken_over_lies_on_nothing() {
+    let (mut bench, mut plan) = (Bench::new(), plan());
+    let image = bench.folder.join("disk.qcow2").display().to_string();
+    for kernel in ["disk.vmlinuz", "disk.initrd"] {
+        fs::write(bench.folder.join(kernel), "").unwrap();
+    }
+    plan.clusters[0].nodes.iter_mut().for_each(|node| node.image = ImageName::File(image.clone()));
+    let plan = plan.identified();
+    let store = image::Store::new(&bench.folder);
+    bench.images = crate::images(&plan, &store, &image::Options::default(), &Silent, &Cancel::new()).unwrap();
+    let volume = bench.folder.join("old.qcow2");
+    fs::copy(&image, &volume).unwrap();
+    let taken = crate::Taken { node: &plan.clusters[0].nodes[0], volume };
+    bench.site.take_over(&plan, None, &[taken], &|_| ()).unwrap();
+
+    // The image is built again after the first start.
+    bench.start(&plan).unwrap();
+    bench.fake.destroy_domain("hpc-controller").unwrap();
+    bench.fake.destroy_domain("hpc-compute-01").unwrap();
+    bench.images.values_mut().for_each(|base| base.identity.push('x'));
+    let part =
+        |domain: &str| bench.start_part(&plan, &crate::Scope::Nodes([domain.to_owned()].into()), false);
+    part("hpc-controller").unwrap();
+    assert!(matches!(part("hpc-compute-01"), Err(Error::OtherBase { .. })));
+}
+
+#[test]
 fn an_aarch64_node_does_not_boot_by_itself() {
     let mut node = plan().clusters[0].nodes[0].clone();
     node.image = ImageName::Disk("/a/disk.qcow2".into());
