@@ -7,6 +7,7 @@ use std::{
     path::Path,
 };
 
+use serde::Serialize;
 use system::file;
 
 use crate::failure::Failure;
@@ -19,6 +20,11 @@ pub(crate) fn data(text: impl Display) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// Writes data as one JSON document.
+pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
+    data(serde_json::to_string_pretty(value).map_err(Failure::environment)? + "\n")
 }
 
 /// Writes data to a file and makes the folders above it, or to stdout.

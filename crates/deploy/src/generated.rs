@@ -274,6 +274,27 @@ impl Inventory {
         }
         out
     }
+
+    /// As programs read it, and Ansible's plugin for YAML files.
+    pub fn json(&self) -> Value {
+        let named = |names: &[String]| -> Value {
+            names.iter().map(|name| (name.clone(), json!({}))).collect::<Map<_, _>>().into()
+        };
+        let group = |group: &Group| {
+            let mut value = if group.children.is_empty() {
+                json!({"hosts": named(&group.hosts)})
+            } else {
+                json!({"children": named(&group.children)})
+            };
+            if !group.variables.is_empty() {
+                value["vars"] = json!(group.variables);
+            }
+            value
+        };
+        let groups: Map<String, Value> =
+            self.groups.iter().map(|(name, found)| (name.clone(), group(found))).collect();
+        json!({"all": {"hosts": self.hosts, "children": groups}})
+    }
 }
 
 /// JSON is YAML, apart from what Ansible would take for a template.

@@ -1,4 +1,4 @@
-//! Kubernetes clusters, as a real Ansible sees them: the inventory in both forms, the group variables, the playbook with and
+//! Kubernetes clusters, as a real Ansible sees them: the inventory in all forms, the group variables, the playbook with and
 //! without Kubespray, and the wait for a cluster. No machine is started.
 
 #![allow(
@@ -40,7 +40,7 @@ fn cluster(example: &str, from: &str, to: &str) -> ClusterPlan {
     plan::plan(&lab).clusters.into_iter().find(|cluster| cluster.kind == "kubernetes").unwrap()
 }
 
-/// A folder with the inventory of a cluster in both forms, and what belongs to it.
+/// A folder with the inventory of a cluster in all forms, and what belongs to it.
 fn inventory(cluster: &ClusterPlan, off: &[String]) -> tempfile::TempDir {
     // A space, as paths of users have it.
     let reach = Reach::of_lab(cluster, Path::new("/a lab/ssh/key"), Some(Path::new("/a lab/ssh/config")));
@@ -48,6 +48,7 @@ fn inventory(cluster: &ClusterPlan, off: &[String]) -> tempfile::TempDir {
     let hosts = generated::kubernetes(cluster, off, &reach);
     fs::write(folder.path().join("hosts.yaml"), hosts.yaml()).unwrap();
     fs::write(folder.path().join("hosts.ini"), hosts.ini()).unwrap();
+    fs::write(folder.path().join("hosts.json"), hosts.json().to_string()).unwrap();
     for (name, text) in generated::kubespray_variables(cluster) {
         let path = folder.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -88,9 +89,10 @@ fn listed(folder: &Path, name: &str) -> Value {
 }
 
 #[test]
-fn both_forms_of_the_inventory_are_the_same_to_ansible() {
+fn all_forms_of_the_inventory_are_the_same_to_ansible() {
     let cluster = cluster("kubernetes.yaml", "", "");
     let folder = inventory(&cluster, &[]);
+    assert_eq!(listed(folder.path(), "hosts.yaml"), listed(folder.path(), "hosts.json"));
     let (mut yaml, mut ini) = (listed(folder.path(), "hosts.yaml"), listed(folder.path(), "hosts.ini"));
 
     assert_eq!(yaml["kube_control_plane"]["hosts"], json!(["control-plane"]));

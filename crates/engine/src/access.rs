@@ -106,7 +106,7 @@ fn access(folder: &Folder, control: Option<String>, proxy: Option<String>) -> Ss
     }
 }
 
-/// The configuration for who connects from outside of the lab, through the command `proxy`, or without.
-pub fn outer_ssh_config(folder: &Folder, plan: &Plan, proxy: Option<String>) -> String {
-    render::ssh_config(plan, &access(folder, None, proxy))
+/// The way for who connects from outside of the lab, through the command `proxy`, or without.
+pub fn outer_ssh_access(folder: &Folder, proxy: Option<String>) -> SshAccess {
+    access(folder, None, proxy)
 }

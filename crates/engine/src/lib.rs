@@ -40,7 +40,7 @@ mod templates;
 mod tests;
 mod together;
 
-pub use access::{outer_ssh_config, use_image_key};
+pub use access::{outer_ssh_access, use_image_key};
 pub use changes::{Changes, NetworkChange, NodeChange};
 pub use devices::device_owner;
 pub use error::Error;

@@ -8,7 +8,7 @@ mod xml;
 
 pub use packer::{FINISH, PACKER_IMAGES, PackerHost, PackerImage, SEAL, packer_template};
 pub use seed::{SEED_LABEL, seed};
-pub use ssh::{FOREIGN_USER, SshAccess, ssh_config};
+pub use ssh::{FOREIGN_USER, SshAccess, SshHost, ssh_config, ssh_hosts};
 pub use xml::{
     Accelerator, Error, Frozen, Kernel, MARK_NAMESPACE, Machine, Mark, Reservation, Start, command_line,
     domain, interface, mark, network, reservation, reservations,

@@ -1,11 +1,15 @@
 //! The OpenSSH configuration of a lab: `ssh -F <file> NODE` reaches every node, for us, for Ansible and for the user.
 
-use std::fmt::Write;
+use std::{fmt::Write, net::Ipv4Addr};
 
-use plan::Plan;
+use plan::{Plan, model::NodePlan};
+use serde::Serialize;
 
 /// Who logs in to a node whose image is not ours. Images of version 1.0 have this user, and a seed asks for it.
 pub const FOREIGN_USER: &str = "admin";
+
+/// Who logs in to the others.
+const USER: &str = "root";
 
 /// Where the lab's SSH files are.
 #[derive(Debug, Clone)]
@@ -25,39 +29,91 @@ pub struct SshAccess {
     pub proxy: Option<String>,
 }
 
+/// How a node is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SshHost {
+    /// What it is called.
+    pub host: String,
+    /// What else it may be called.
+    pub aliases: Vec<String>,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Its port.
+    pub port: u16,
+    /// Who logs in.
+    pub user: String,
+    /// The private key.
+    pub identity_file: String,
+    /// A further private key, which somebody put into its image.
+    pub image_identity_file: Option<String>,
+    /// The name that its host key is kept under.
+    pub host_key_alias: String,
+    /// Where host keys are kept.
+    pub known_hosts_file: String,
+    /// `yes`, or `accept-new` for a node whose host key is the one it is first seen with.
+    pub strict_host_key_checking: String,
+    /// The command that connects to it, as `ProxyCommand` has it: with `%h` for the address and `%p` for the port.
+    pub proxy_command: Option<String>,
+}
+
+/// How each node is reached, as [`ssh_config`] has it.
+pub fn ssh_hosts(plan: &Plan, access: &SshAccess) -> Vec<SshHost> {
+    let host = |node: &NodePlan| {
+        let is_it = |name: &str| plan.find(name).is_some_and(|found| found.domain == node.domain);
+        let mut aliases: Vec<String> = Vec::new();
+        for name in [&node.domain, &node.name] {
+            if is_it(name) && *name != node.label && !aliases.contains(name) {
+                aliases.push(name.clone());
+            }
+        }
+        let foreign = node.is_foreign();
+        SshHost {
+            host: node.label.clone(),
+            aliases,
+            address: node.address(),
+            port: 22,
+            user: if foreign { FOREIGN_USER } else { USER }.to_owned(),
+            identity_file: access.identity.clone(),
+            image_identity_file: access.image_identity.clone().filter(|_| foreign),
+            host_key_alias: node.domain.clone(),
+            known_hosts_file: if foreign { &access.first_seen } else { &access.known_hosts }.clone(),
+            strict_host_key_checking: if foreign { "accept-new" } else { "yes" }.to_owned(),
+            proxy_command: access.proxy.clone(),
+        }
+    };
+    plan.nodes().map(|(_, node)| host(node)).collect()
+}
+
 /// The whole file.
 pub fn ssh_config(plan: &Plan, access: &SshAccess) -> String {
     let mut out = String::from("# Made by ai-how for this lab; it is written anew at every start.\n");
     let mut all: Vec<String> = Vec::new();
-    for (_, node) in plan.nodes() {
-        let mut names = vec![&node.label];
-        for name in [&node.domain, &node.name] {
-            if plan.find(name).is_some_and(|found| found.domain == node.domain) && !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        let mut names: Vec<String> = names.into_iter().map(|name| quote(name)).collect();
+    for node in ssh_hosts(plan, access) {
+        let names = [&node.host].into_iter().chain(&node.aliases);
+        let mut names: Vec<String> = names.map(|name| quote(name)).collect();
         all.extend(names.iter().cloned());
         if access.proxy.is_none() {
             // Inventories name hosts by address. From outside of the lab it may be another machine's.
-            names.push(node.address().to_string());
+            names.push(node.address.to_string());
         }
         // Writing to a string cannot fail, so the result is not looked at.
         let _ = write!(
             out,
             "\nHost {}\n  HostName {}\n  HostKeyAlias {}\n",
             names.join(" "),
-            node.address(),
-            quote(&node.domain)
+            node.address,
+            quote(&node.host_key_alias)
         );
         // Of each setting OpenSSH takes the first that it finds, and of keys all.
-        if node.is_foreign() {
+        if node.user != USER {
             let _ = write!(
                 out,
-                "  User {FOREIGN_USER}\n  StrictHostKeyChecking accept-new\n  UserKnownHostsFile {}\n",
-                quote(&access.first_seen)
+                "  User {}\n  StrictHostKeyChecking {}\n  UserKnownHostsFile {}\n",
+                node.user,
+                node.strict_host_key_checking,
+                quote(&node.known_hosts_file)
             );
-            if let Some(identity) = &access.image_identity {
+            if let Some(identity) = &node.image_identity_file {
                 let _ = writeln!(out, "  IdentityFile {}", quote(identity));
             }
         }
@@ -66,7 +122,7 @@ pub fn ssh_config(plan: &Plan, access: &SshAccess) -> String {
         out,
         "
 Host {hosts}
-  User root
+  User {USER}
   IdentityFile {identity}
   IdentitiesOnly yes
   PreferredAuthentications publickey

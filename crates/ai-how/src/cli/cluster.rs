@@ -91,6 +91,9 @@ pub enum Cluster {
         /// Only tell what would be done.
         #[arg(long)]
         dry_run: bool,
+        /// How the result is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
     },
     /// Remove everything of it, the disks too
     ///
@@ -147,6 +150,9 @@ pub struct Destroy {
     /// Do not ask.
     #[arg(long)]
     pub force: bool,
+    /// How the result is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
 }
 
 /// `cluster snapshot` commands.
@@ -198,5 +204,8 @@ pub enum Snapshot {
         /// Which lab.
         #[command(flatten)]
         lab: Lab,
+        /// How the result is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
     },
 }

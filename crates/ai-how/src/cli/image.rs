@@ -34,6 +34,9 @@ pub enum Image {
         /// The package mirror [default: that of the host's apt]
         #[arg(long, value_name = "URL", env = "AI_HOW_MIRROR")]
         mirror: Option<String>,
+        /// How the result is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
     },
     /// Write what Packer builds images for shipping from: those that a config file calls for
     ///
@@ -51,6 +54,9 @@ pub enum Image {
         /// Build this one, too; may be given several times.
         #[arg(long, value_name = "NAME")]
         build: Vec<String>,
+        /// How the result is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
     },
     /// List images and templates
     ///
@@ -70,5 +76,8 @@ pub enum Image {
         /// Remove every template and no image.
         #[arg(long)]
         templates: bool,
+        /// How the result is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
     },
 }

@@ -71,4 +71,6 @@ pub enum InventoryFormat {
     Ini,
     /// YAML.
     Yaml,
+    /// For programs; Ansible reads it, too.
+    Json,
 }

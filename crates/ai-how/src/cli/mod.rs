@@ -165,7 +165,14 @@ pub enum Command {
     /// Print an OpenSSH configuration that reaches the nodes, for ssh, rsync and editors
     ///
     /// Example: ai-how ssh-config >~/.ssh/lab.conf; ssh -F ~/.ssh/lab.conf controller
-    SshConfig(At),
+    SshConfig {
+        /// Which lab.
+        #[command(flatten)]
+        at: At,
+        /// How the result is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
     /// Attach to a node's serial console; Ctrl-] detaches
     ///
     /// Example: ai-how console compute-01
@@ -180,6 +187,9 @@ pub enum Command {
     Report {
         /// A run's folder.
         run: PathBuf,
+        /// How the result is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
     },
     /// Tell what this machine can do, and what would mend what it cannot
     ///

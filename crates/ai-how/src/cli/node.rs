@@ -163,6 +163,9 @@ pub enum NodeSnapshot {
         /// Which lab.
         #[command(flatten)]
         at: At,
+        /// How the result is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
     },
 }
 

@@ -67,6 +67,9 @@ pub enum Workstation {
         /// Do not ask.
         #[arg(long)]
         force: bool,
+        /// How the result is written.
+        #[arg(short, long, value_enum, default_value_t)]
+        format: Format,
     },
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn find(site: &Site, plan: &Plan, scope: &Scope, cancel: &Cancel) -> 
 pub(crate) fn show(changes: &Changes, site: &Site, json: bool) -> Result<u8, Failure> {
     if json {
         let value = json!({"lab": site.folder.id(), "networks": changes.networks, "nodes": changes.nodes});
-        output::data(format_args!("{value:#}\n"))?;
+        output::json(&value)?;
     } else {
         output::data(text(changes, &site.folder.id()))?;
     }

@@ -10,6 +10,7 @@ use events::{EventKind, Level, Phase};
 use image::{Base, Store};
 use lab::accelerator;
 use plan::Plan;
+use serde_json::json;
 use system::cancel::Cancel;
 
 use super::{changes, fork, kubernetes, snapshot, take_over};
@@ -40,12 +41,14 @@ pub(crate) fn run(command: Cluster, settings: &Settings, cancel: &Cancel) -> Res
             let target = Target { lab: &part.lab, plan: &plan, site: &site };
             let recorded = site.plan()?;
             let scope = scope(&part, &[recorded.as_ref().unwrap_or(&plan), &plan])?;
-            stop(&target, &scope, Stop { dry_run, now: false }, format, settings, cancel)
+            stop(&target, &[scope], Stop { dry_run, now: false }, format, settings, cancel)
         }
         Cluster::DeployKubernetes { lab, kubespray, check, format } => {
             kubernetes::deploy(&lab, kubespray.as_deref(), check, format, settings, cancel)
         }
-        Cluster::TakeOver { lab, from, dry_run } => take_over::run(&lab, &from, dry_run, settings),
+        Cluster::TakeOver { lab, from, dry_run, format } => {
+            take_over::run(&lab, &from, dry_run, format, settings)
+        }
         Cluster::Fork { name, lab, count, format } => {
             let names = match count {
                 None => vec![name],
@@ -54,13 +57,13 @@ pub(crate) fn run(command: Cluster, settings: &Settings, cancel: &Cancel) -> Res
             fork::run(&names, &lab, format, settings, cancel)
         }
         Cluster::Snapshot(command) => snapshot::run(command, settings, cancel),
-        Cluster::Destroy(Destroy { part, dry_run, force }) => {
+        Cluster::Destroy(Destroy { part, dry_run, force, format }) => {
             let (plan, site) = document::site(&part.lab, settings)?;
             let target = Target { lab: &part.lab, plan: &plan, site: &site };
             // A lab whose record cannot be read can still be destroyed, as a whole.
             let recorded = if part.cluster.is_some() { site.plan()? } else { None };
             let scope = scope(&part, &[recorded.as_ref().unwrap_or(&plan), &plan])?;
-            destroy(&target, &scope, Whether { dry_run, force }, cancel)
+            destroy(&target, &[scope], Whether { dry_run, force }, format, cancel)
         }
     }
 }
@@ -121,11 +124,7 @@ pub(crate) fn start(
     cancel: &Cancel,
 ) -> Result<u8, Failure> {
     let Target { lab, plan, site } = *target;
-    if let Some(fork) = lab.fork.as_ref().filter(|_| !site.folder.has_disks()) {
-        let message =
-            format!("there is no fork `{fork}`; `ai-how cluster fork {fork}` makes it of the lab that runs");
-        return Err(Failure::new(exit::USAGE, message));
-    }
+    fork_is_there(target)?;
     let changes = || {
         let changes = changes::find(site, plan, &how.scope, cancel)?;
         Ok::<_, Failure>(if how.rebuild { changes.rebuilding() } else { changes })
@@ -202,6 +201,16 @@ pub(crate) fn start(
     run.finish(result)
 }
 
+/// A fork is made of a lab that runs, and not by a start.
+pub(crate) fn fork_is_there(target: &Target<'_>) -> Result<(), Failure> {
+    let Some(fork) = target.lab.fork.as_ref().filter(|_| !target.site.folder.has_disks()) else {
+        return Ok(());
+    };
+    let message =
+        format!("there is no fork `{fork}`; `ai-how cluster fork {fork}` makes it of the lab that runs");
+    Err(Failure::new(exit::USAGE, message))
+}
+
 /// Claims the lab for this command.
 pub(crate) fn lock(site: &Site) -> Result<system::file::Lock, Failure> {
     site.folder.lock()?.ok_or_else(|| engine::Error::Busy { lab: site.folder.id() }.into())
@@ -235,33 +244,29 @@ pub(crate) fn status(
             .any(|(cluster, node)| node.domain == status.domain && scope.has(&cluster.name, &node.domain))
     });
     match format {
-        Format::Json => output::data(format_args!("{:#}\n", json(&plan, &site, &nodes)?))?,
+        Format::Json => output::json(&status_json(&plan, &site, &nodes)?)?,
         Format::Text => {
             output::data(format_args!("lab {}\n", site.folder.id()))?;
             for fork in site.folder.forks() {
                 output::data(format_args!("  fork {fork}\n"))?;
             }
-            let width = nodes.iter().map(|node| node.node.len()).max().unwrap_or(0);
-            for node in &nodes {
-                let address =
-                    plan.find(&node.domain).map(|found| found.address().to_string()).unwrap_or_default();
+            let row = |node: &NodeStatus| {
+                let address = plan.find(&node.domain).map(|found| found.address().to_string());
                 let ready = if node.ready { "ready" } else { "" };
-                output::data(format_args!(
-                    "  {:width$}  {address:15}  {:8} {ready}\n",
-                    node.node, node.state
-                ))?;
-            }
+                [node.node.clone(), address.unwrap_or_default(), node.state.clone(), ready.to_owned()]
+            };
+            output::data(plan::columns(&nodes.iter().map(row).collect::<Vec<_>>()))?;
         }
     }
     Ok(exit::OK)
 }
 
-fn json(plan: &Plan, site: &Site, nodes: &[NodeStatus]) -> Result<serde_json::Value, Failure> {
+fn status_json(plan: &Plan, site: &Site, nodes: &[NodeStatus]) -> Result<serde_json::Value, Failure> {
     let running = site.plan()?.map(|plan| plan.id);
     let nodes: Vec<_> = nodes
         .iter()
         .map(|node| {
-            serde_json::json!({
+            json!({
                 "node": node.node,
                 "domain": node.domain,
                 "address": plan.find(&node.domain).map(|found| found.address()),
@@ -271,7 +276,7 @@ fn json(plan: &Plan, site: &Site, nodes: &[NodeStatus]) -> Result<serde_json::Va
             })
         })
         .collect();
-    Ok(serde_json::json!({
+    Ok(json!({
         "lab": site.folder.id(),
         "folder": site.folder.path().display().to_string(),
         "plan": plan.id,
@@ -290,42 +295,72 @@ pub(crate) struct Stop {
     pub(crate) now: bool,
 }
 
-/// Powers nodes off.
+/// Powers nodes off, those of one scope after those of the other.
 pub(crate) fn stop(
     target: &Target<'_>,
-    scope: &Scope,
+    scopes: &[Scope],
     Stop { dry_run, now }: Stop,
     format: Format,
     settings: &Settings,
     cancel: &Cancel,
 ) -> Result<u8, Failure> {
     let Target { lab, plan, site } = *target;
-    let absent = || {
-        output::words(format_args!("the lab {} does not run\n", site.folder.id()));
-        Ok(exit::OK)
-    };
+    if dry_run {
+        return would_stop(target, scopes, format, cancel);
+    }
     // The lock makes the lab's folder, and a lab that was never started has none.
     if !site.folder.path().exists() {
-        return absent();
+        return does_not_run(site, "", format);
     }
-    let _lock = if dry_run { None } else { Some(lock(site)?) };
-    let Some(session) = site.find(cancel)? else { return absent() };
-    // What runs is what is stopped, whatever the file says by now.
-    let running = session.plan(plan)?.unwrap_or_else(|| plan.clone());
-    if dry_run {
-        let labels = session.running(&running)?;
-        let meant = running
-            .nodes()
-            .filter(|(cluster, node)| scope.has(&cluster.name, &node.domain) && labels.contains(&node.label));
-        return tell("would power off", meant.map(|(_, node)| node.label.as_str()));
+    let _lock = lock(site)?;
+    let stop = |scope| {
+        let Some(session) = site.find(cancel)? else { return does_not_run(site, "", format) };
+        // What runs is what is stopped, whatever the file says by now.
+        let running = session.plan(plan)?.unwrap_or_else(|| plan.clone());
+        let verdict = accelerator::probe(&settings.cache, running.archs(), cancel)?;
+        let about = About { verb: "stop", plan: &running, file: &lab.file, verdict: &verdict, format };
+        let run = Run::start(&about, settings, site.folder.path())?;
+        let result = run.phase(Phase::Cleanup, || {
+            Ok(session.stop(&running, scope, (!now).then(|| verdict.slowest()), run.sink(), cancel)?)
+        });
+        run.finish(result)
+    };
+    // One part that cannot be stopped is no reason to leave the others running.
+    let ended: Vec<_> = scopes.iter().map(stop).collect();
+    ended.into_iter().find(|ended| !matches!(ended, Ok(exit::OK))).unwrap_or(Ok(exit::OK))
+}
+
+/// Tells which nodes a stop would power off.
+fn would_stop(target: &Target<'_>, scopes: &[Scope], format: Format, cancel: &Cancel) -> Result<u8, Failure> {
+    let Target { plan, site, .. } = *target;
+    let mut stops = Vec::new();
+    if let Some(session) = site.find(cancel)? {
+        let plan = session.plan(plan)?.unwrap_or_else(|| plan.clone());
+        let running = session.running(&plan)?;
+        for scope in scopes {
+            let meant = plan.nodes().filter(|(cluster, node)| scope.has(&cluster.name, &node.domain));
+            let labels = meant.map(|(_, node)| node.label.clone());
+            stops.extend(labels.filter(|label| running.contains(label)));
+        }
     }
-    let verdict = accelerator::probe(&settings.cache, running.archs(), cancel)?;
-    let about = About { verb: "stop", plan: &running, file: &lab.file, verdict: &verdict, format };
-    let run = Run::start(&about, settings, site.folder.path())?;
-    let result = run.phase(Phase::Cleanup, || {
-        Ok(session.stop(&running, scope, (!now).then(|| verdict.slowest()), run.sink(), cancel)?)
-    });
-    run.finish(result)
+    match format {
+        Format::Text => tell("would power off", &stops)?,
+        Format::Json => {
+            output::json(&json!({"lab": site.folder.id(), "stops": stops, "dry_run": true}))?;
+        }
+    }
+    Ok(exit::OK)
+}
+
+/// Tells that there is nothing to do on a lab that does not run, and what follows from that.
+pub(crate) fn does_not_run(site: &Site, what_follows: &str, format: Format) -> Result<u8, Failure> {
+    let lab = site.folder.id();
+    output::words(format_args!("the lab {lab} does not run{what_follows}\n"));
+    if format == Format::Json {
+        // A line as those of the events, which other ends of the same command write.
+        output::data(format_args!("{}\n", json!({"lab": lab, "running": false})))?;
+    }
+    Ok(exit::OK)
 }
 
 /// What a command does before something is lost.
@@ -337,64 +372,86 @@ pub(crate) struct Whether {
     pub(crate) force: bool,
 }
 
-/// Removes a part of the lab.
+/// Removes parts of the lab.
 pub(crate) fn destroy(
     target: &Target<'_>,
-    scope: &Scope,
+    scopes: &[Scope],
     whether: Whether,
+    format: Format,
     cancel: &Cancel,
 ) -> Result<u8, Failure> {
     let Target { plan, site, .. } = *target;
     let id = site.folder.id();
-    let gone = || {
-        output::words(format_args!("nothing is left of the lab {id}\n"));
-        Ok(exit::OK)
+    // A lab whose record cannot be read can still be destroyed.
+    let recorded = site.plan().ok().flatten().unwrap_or_else(|| plan.clone());
+    let meant = recorded.nodes().filter(|(cluster, node)| {
+        let has = scopes.iter().any(|scope| scope.has(&cluster.name, &node.domain));
+        has && site.folder.path().join(&node.disk).exists()
+    });
+    let nodes: Vec<String> = meant.map(|(_, node)| node.label.clone()).collect();
+    let clusters: Option<Vec<&str>> = scopes
+        .iter()
+        .map(|scope| match scope {
+            Scope::Cluster(name) => Some(name.as_str()),
+            Scope::Lab | Scope::Nodes(_) => None,
+        })
+        .collect();
+    let tell = |removed: &[String]| match format {
+        Format::Json => output::json(&json!({
+            "lab": id,
+            "clusters": clusters,
+            "removed": removed,
+            "forks": site.folder.forks(),
+            "dry_run": whether.dry_run,
+        })),
+        Format::Text if whether.dry_run => tell("would remove", removed),
+        Format::Text => Ok(()),
     };
-    if !site.folder.path().exists() {
-        return gone();
-    }
     if whether.dry_run {
-        let recorded = site.plan().ok().flatten().unwrap_or_else(|| plan.clone());
-        let meant = recorded.nodes().filter(|(cluster, node)| {
-            scope.has(&cluster.name, &node.domain) && site.folder.path().join(&node.disk).exists()
-        });
-        return tell("would remove", meant.map(|(_, node)| node.label.as_str()));
-    }
-    let what = match scope {
-        Scope::Cluster(name) => format!("remove the cluster {name} of the lab {id} with its disks"),
-        Scope::Lab | Scope::Nodes(_) => format!("remove the lab {id} with its disks"),
-    };
-    if !confirm(&what, whether.force, cancel)? {
+        tell(&nodes)?;
         return Ok(exit::OK);
     }
-    let _lock = lock(site)?;
-    let forks = site.folder.forks();
-    if *scope == Scope::Lab {
-        site.destroy(cancel)?;
-        gone()?;
+    let what = match &clusters {
+        Some(names) => format!("remove the cluster {} of the lab {id} with all disks", names.join(" and ")),
+        None => format!("remove the lab {id} with its disks"),
+    };
+    if site.folder.path().exists() {
+        if !confirm(&what, whether.force, cancel)? {
+            tell(&[])?;
+            return Ok(exit::OK);
+        }
+        let _lock = lock(site)?;
+        scopes.iter().try_for_each(|scope| destroy_part(target, scope, cancel))?;
+    }
+    if site.folder.path().exists() {
+        output::words(format_args!("{what}: done\n"));
     } else {
-        let session = site.find(cancel)?;
-        let recorded = match &session {
-            Some(session) => session.plan(plan)?,
-            None => site.plan()?,
-        };
-        drop(session);
-        site.destroy_part(recorded.as_ref().unwrap_or(plan), scope, cancel)?;
-        output::words(format_args!("{}: done\n", what));
+        output::words(format_args!("nothing is left of the lab {id}\n"));
+        let forks = site.folder.forks().join(", ");
+        if !forks.is_empty() {
+            output::words(format_args!(
+                "its forks live on: {forks} (`cluster destroy --fork NAME` removes one)\n"
+            ));
+        }
     }
-    if !forks.is_empty() && !site.folder.path().exists() {
-        let forks = forks.join(", ");
-        output::words(format_args!(
-            "its forks live on: {forks} (`cluster destroy --fork NAME` removes one)\n"
-        ));
-    }
+    tell(&nodes)?;
     Ok(exit::OK)
 }
 
+fn destroy_part(target: &Target<'_>, scope: &Scope, cancel: &Cancel) -> Result<(), Failure> {
+    let Target { plan, site, .. } = *target;
+    if *scope == Scope::Lab {
+        return Ok(site.destroy(cancel)?);
+    }
+    let recorded = match site.find(cancel)? {
+        Some(session) => session.plan(plan)?,
+        None => site.plan()?,
+    };
+    Ok(site.destroy_part(recorded.as_ref().unwrap_or(plan), scope, cancel)?)
+}
+
 /// Tells what would be done with nodes.
-fn tell<'a>(what: &str, nodes: impl Iterator<Item = &'a str>) -> Result<u8, Failure> {
-    let nodes: Vec<&str> = nodes.collect();
+fn tell(what: &str, nodes: &[String]) -> Result<(), Failure> {
     let nodes = if nodes.is_empty() { "nothing".to_owned() } else { nodes.join(", ") };
-    output::data(format_args!("{what}: {nodes}\n"))?;
-    Ok(exit::OK)
+    output::data(format_args!("{what}: {nodes}\n"))
 }

@@ -75,10 +75,7 @@ pub(crate) fn run(format: Format, settings: &Settings, cancel: &Cancel) -> Resul
         disk("disk for labs", &settings.state),
     ];
     match format {
-        Format::Json => {
-            let findings = serde_json::to_string_pretty(&findings).map_err(Failure::environment)?;
-            output::data(format_args!("{findings}\n"))?;
-        }
+        Format::Json => output::json(&findings)?,
         Format::Text => {
             findings.iter().try_for_each(|finding| print(finding, settings.colour_data))?;
         }

@@ -1,6 +1,8 @@
 //! `ai-how image`: build, list, remove. A template is made of an image, so it is listed with the images and goes with its
 //! own.
 
+use std::path::Path;
+
 use config::model::Arch;
 use events::{EventKind, Sink};
 use image::{Recipe, Store};
@@ -21,18 +23,19 @@ use crate::{
 pub(crate) fn run(command: &Image, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
     let store = Store::new(&settings.cache);
     match command {
-        Image::Build { name, arch, mirror } => {
+        Image::Build { name, arch, mirror, format } => {
             let arch = match arch {
                 cli::Arch::X86_64 => Arch::X86_64,
                 cli::Arch::Aarch64 => Arch::Aarch64,
             };
-            build(&store, Recipe::find(name, arch)?, mirror.clone(), settings, cancel)
+            build(&store, Recipe::find(name, arch)?, mirror.clone(), *format, settings, cancel)
         }
-        Image::Packer { file, output, all, build } => {
-            packer::run(&packer::Wanted { file, output, all: *all, build }, &store, settings, cancel)
+        Image::Packer { file, output, all, build, format } => {
+            let wanted = packer::Wanted { file, output, all: *all, build };
+            packer::run(&wanted, &store, *format, settings, cancel)
         }
         Image::List { format } => list(&store, &settings.templates.store, *format),
-        Image::Rm { name, .. } => remove(&store, name.as_deref(), settings),
+        Image::Rm { name, format, .. } => remove(&store, name.as_deref(), *format, settings),
     }
 }
 
@@ -40,6 +43,7 @@ fn build(
     store: &Store,
     recipe: &Recipe,
     mirror: Option<String>,
+    format: Format,
     settings: &Settings,
     cancel: &Cancel,
 ) -> Result<u8, Failure> {
@@ -50,15 +54,20 @@ fn build(
     let image = image::build(store, recipe, &options, &progress, cancel);
     progress.clear();
     let image = image?;
-    let what = if found {
-        "was there already".to_owned()
-    } else {
-        format!("built in {:.0} s", progress.watch.seconds())
-    };
+    let seconds = (!found).then(|| progress.watch.seconds());
+    let what =
+        seconds.map_or_else(|| "was there already".to_owned(), |seconds| format!("built in {seconds:.0} s"));
     let packages = image.manifest.packages.len();
     let title = recipe.title();
     output::words(format_args!("{title} {what}: {packages} packages, {} MiB\n", image.size_mib()));
-    output::data(format_args!("{}\n", image.folder.display()))?;
+    match format {
+        Format::Text => output::data(format_args!("{}\n", image.folder.display()))?,
+        Format::Json => {
+            let mut value = Entry::image(&image).json;
+            value["build_seconds"] = json!(seconds);
+            output::json(&value)?;
+        }
+    }
     Ok(exit::OK)
 }
 
@@ -116,7 +125,7 @@ impl Entry {
             time: manifest.built.strftime("%Y-%m-%d %H:%M").to_string(),
             size_mib,
             what: manifest.kernel.clone(),
-            note: if current { "" } else { "  (older recipe)" },
+            note: if current { "" } else { "(older recipe)" },
             json: json!({
                 "kind": "image",
                 "name": manifest.name,
@@ -142,7 +151,7 @@ impl Entry {
             time: last_used.strftime("%Y-%m-%d %H:%M").to_string(),
             size_mib,
             what: manifest.name.clone(),
-            note: if current { "" } else { "  (older image)" },
+            note: if current { "" } else { "(older image)" },
             json: json!({
                 "kind": "template",
                 "id": manifest.id,
@@ -165,29 +174,51 @@ fn list(store: &Store, templates: &template::Store, format: Format) -> Result<u8
     let entries: Vec<Entry> = of_images.chain(of_templates).collect();
     match format {
         Format::Json => {
-            let entries = entries.into_iter().map(|entry| entry.json).collect();
-            output::data(format_args!("{:#}\n", Value::Array(entries)))?;
+            output::json(&entries.into_iter().map(|entry| entry.json).collect::<Value>())?;
         }
         Format::Text if entries.is_empty() => {
             output::words("there are no images; the first start builds what it needs\n");
         }
         Format::Text => {
-            let width = entries.iter().map(|entry| entry.id.len()).max().unwrap_or(0);
-            for Entry { id, time, size_mib, what, note, .. } in entries {
-                output::data(format_args!("{id:width$}  {time}  {size_mib:5} MiB  {what}{note}\n"))?;
-            }
+            let row = |Entry { id, time, size_mib, what, note, .. }: Entry| {
+                [id, time, format!("{size_mib} MiB"), what, note.to_owned()]
+            };
+            output::data(plan::columns(&entries.into_iter().map(row).collect::<Vec<_>>()))?;
         }
     }
     Ok(exit::OK)
 }
 
-/// Removes what has that name; without one every template.
-fn remove(store: &Store, name: Option<&str>, settings: &Settings) -> Result<u8, Failure> {
-    let templates = &settings.templates.store;
-    match name {
-        None => remove_templates(templates, |_| true)?,
-        Some(name) => remove_named(store, templates, name, settings)?,
+/// What was removed. People are told one by one: what is said to be gone is gone, whatever happens to the next. Programs
+/// get one list.
+struct Removed {
+    format: Format,
+    folders: Vec<String>,
+}
+
+impl Removed {
+    fn add(&mut self, folder: &Path) -> Result<(), Failure> {
+        let folder = folder.display().to_string();
+        if self.format == Format::Text {
+            output::data(format_args!("removed {folder}\n"))?;
+        }
+        self.folders.push(folder);
+        Ok(())
     }
+}
+
+/// Removes what has that name; without one every template.
+fn remove(store: &Store, name: Option<&str>, format: Format, settings: &Settings) -> Result<u8, Failure> {
+    let templates = &settings.templates.store;
+    let mut removed = Removed { format, folders: Vec::new() };
+    let result = match name {
+        None => remove_templates(templates, |_| true, &mut removed),
+        Some(name) => remove_named(store, templates, name, &mut removed, settings),
+    };
+    if format == Format::Json && (result.is_ok() || !removed.folders.is_empty()) {
+        output::json(&removed.folders)?;
+    }
+    result?;
     for folder in templates.clear_abandoned().map_err(Failure::environment)? {
         let folder = folder.display();
         output::words(format_args!("removed {folder}, which a command that was killed left\n"));
@@ -199,6 +230,7 @@ fn remove_named(
     store: &Store,
     templates: &template::Store,
     name: &str,
+    removed: &mut Removed,
     settings: &Settings,
 ) -> Result<(), Failure> {
     let (images, all) = (store.list(), templates.list());
@@ -223,23 +255,26 @@ fn remove_named(
     };
     for image in named {
         let folder = folder_name(image);
-        // One by one: what is said to be gone is gone, whatever happens to the next.
         for image in store.remove(&folder, user)? {
-            output::data(format_args!("removed {}\n", image.folder.display()))?;
+            removed.add(&image.folder)?;
         }
         // Nothing finds them any more. An image that is built again is another one.
         let of_image = image.place();
-        remove_templates(templates, |template| made_of(template).starts_with(&of_image))?;
+        remove_templates(templates, |template| made_of(template).starts_with(&of_image), removed)?;
     }
-    remove_templates(templates, |template| template.manifest.id == name)
+    remove_templates(templates, |template| template.manifest.id == name, removed)
 }
 
 /// Removes templates and says so. Nobody needs to be asked: copies that run have the files open, and their disks are
 /// their own.
-fn remove_templates(store: &template::Store, which: impl Fn(&Template) -> bool) -> Result<(), Failure> {
+fn remove_templates(
+    store: &template::Store,
+    which: impl Fn(&Template) -> bool,
+    removed: &mut Removed,
+) -> Result<(), Failure> {
     for template in store.list().iter().filter(|template| which(template)) {
         store.remove(template).map_err(Failure::environment)?;
-        output::data(format_args!("removed {}\n", template.folder.display()))?;
+        removed.add(&template.folder)?;
     }
     Ok(())
 }

@@ -46,7 +46,7 @@ fn pcie(host: &Host, format: Format) -> Result<u8, Failure> {
                     value
                 })
                 .collect();
-            output::data(format_args!("{:#}\n", json!({"devices": list})))?;
+            output::json(&json!({"devices": list}))?;
         }
         Format::Text => {
             let yes = |holds| if holds { "yes" } else { "" }.to_owned();
@@ -99,7 +99,7 @@ fn gpu(host: &Host, format: Format) -> Result<u8, Failure> {
                 value["owner"] = json!(owner(&gpu.address));
                 value
             };
-            output::data(format_args!("{:#}\n", json!({"gpus": gpus.iter().map(of).collect::<Vec<_>>()})))?;
+            output::json(&json!({"gpus": gpus.iter().map(of).collect::<Vec<_>>()}))?;
         }
         Format::Text if gpus.is_empty() => output::words("this host has no GPU\n"),
         Format::Text => {
@@ -196,6 +196,7 @@ fn write(arguments: &Generate, hosts: &Hosts) -> Result<(), Failure> {
     let text = match arguments.format {
         InventoryFormat::Ini => hosts.ini(),
         InventoryFormat::Yaml => hosts.yaml(),
+        InventoryFormat::Json => format!("{:#}\n", hosts.json()),
     };
     output::to(arguments.output.as_deref(), &text)
 }

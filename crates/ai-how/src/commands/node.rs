@@ -59,7 +59,7 @@ pub(crate) fn run(command: Node, settings: &Settings, cancel: &Cancel) -> Result
             // What runs is what is stopped, whatever the file says by now.
             let running = site.plan()?;
             let scope = scope(running.as_ref().unwrap_or(&plan), &node, &at.file)?;
-            cluster::stop(&target, &scope, Stop { dry_run, now: false }, format, settings, cancel)
+            cluster::stop(&target, &[scope], Stop { dry_run, now: false }, format, settings, cancel)
         }
         Node::Snapshot(command) => snapshot::of_node(&command, settings, cancel),
         Node::Restart { node, how } => {
@@ -67,7 +67,7 @@ pub(crate) fn run(command: Node, settings: &Settings, cancel: &Cancel) -> Result
             let scope = scope(&work.plan, &node, &work.lab.file)?;
             match cluster::stop(
                 &work.target(),
-                &scope,
+                &[scope],
                 Stop { dry_run: how.dry_run, now: false },
                 how.format,
                 settings,
@@ -209,8 +209,7 @@ impl<'a> Work<'a> {
             let _lock = cluster::lock(&self.site)?;
             self.site.destroy_part(&recorded, &scope, self.cancel)?;
         }
-        output::words("the lab does not run; its next start is as the file has it\n");
-        Ok(exit::OK)
+        cluster::does_not_run(&self.site, "; its next start is as the file has it", self.how.format)
     }
 
     /// The new text and its plan, with every other node as it was. An address that a node had by its place in the file is

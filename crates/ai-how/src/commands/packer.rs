@@ -11,10 +11,13 @@ use image::{Recipe, Store};
 use lab::accelerator;
 use plan::Plan;
 use render::{PACKER_IMAGES, PackerHost, PackerImage};
+use serde_json::{Value, json};
 use system::{cancel::Cancel, file, process::Command};
 
 use super::image::Progress;
-use crate::{bring_up::deploy_failure, document, exit, failure::Failure, output, settings::Settings};
+use crate::{
+    bring_up::deploy_failure, cli::Format, document, exit, failure::Failure, output, settings::Settings,
+};
 
 /// What all images start from.
 const BASE: &str = "debian-13";
@@ -44,6 +47,7 @@ pub(super) struct Wanted<'a> {
 pub(super) fn run(
     wanted: &Wanted<'_>,
     store: &Store,
+    format: Format,
     settings: &Settings,
     cancel: &Cancel,
 ) -> Result<u8, Failure> {
@@ -86,15 +90,27 @@ pub(super) fn run(
         forgotten: deploy::kept::FORGOTTEN.iter().copied().chain(TRACES).collect(),
     };
     write(wanted.output, &images, &host)?;
-    for image in &images {
-        output::data(format_args!("{}\n", wanted.output.join(image.name).display()))?;
-    }
+    let folder = |name: &str| wanted.output.join(name).display().to_string();
+    let built = |name: &str| wanted.output.join(format!("{name}.qcow2")).display().to_string();
+    let tell = |path: String| match format {
+        Format::Text => output::data(path + "\n"),
+        Format::Json => Ok(()),
+    };
+    images.iter().try_for_each(|image| tell(folder(image.name)))?;
     for name in wanted.build {
         let progress = Progress::new(settings);
-        let built = image::packer_build(wanted.output, name, &progress, cancel);
+        let result = image::packer_build(wanted.output, name, &progress, cancel);
         progress.clear();
-        built?;
-        output::data(format_args!("{}\n", wanted.output.join(format!("{name}.qcow2")).display()))?;
+        result?;
+        tell(built(name))?;
+    }
+    if format == Format::Json {
+        let of = |image: &&PackerImage| {
+            let name = image.name;
+            let is_built = wanted.build.iter().any(|wanted| wanted == name);
+            json!({"name": name, "folder": folder(name), "image": is_built.then(|| built(name))})
+        };
+        output::json(&images.iter().map(of).collect::<Value>())?;
     }
     Ok(exit::OK)
 }

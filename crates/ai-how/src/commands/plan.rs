@@ -69,10 +69,7 @@ fn show(arguments: &PlanShow, settings: &Settings, cancel: &Cancel) -> Result<u8
             output::data(plan::text(&plan))?;
             output::data(format_args!("\n{}", start(&plan, settings)?))?;
         }
-        PlanFormat::Json => {
-            let plan = serde_json::to_string_pretty(&plan).map_err(Failure::environment)?;
-            output::data(format_args!("{plan}\n"))?;
-        }
+        PlanFormat::Json => output::json(&plan)?,
         PlanFormat::Mermaid => output::data(plan::graph::mermaid(&plan))?,
         PlanFormat::Dot => output::data(plan::graph::dot(&plan))?,
     }

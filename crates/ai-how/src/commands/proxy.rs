@@ -19,7 +19,7 @@ use system::{
 };
 
 use crate::{
-    cli::{self, At},
+    cli::{self, At, Format},
     document, exit,
     failure::Failure,
     output,
@@ -29,7 +29,7 @@ use crate::{
 /// How long a node may take to accept a connection.
 const LIMIT: Duration = Duration::from_secs(20);
 
-pub(crate) fn config(at: &At, settings: &Settings) -> Result<u8, Failure> {
+pub(crate) fn config(at: &At, format: Format, settings: &Settings) -> Result<u8, Failure> {
     let (_, site) = document::site(&at.lab(), settings)?;
     let plan = site.plan()?.ok_or_else(|| engine::Error::NotRunning { lab: site.folder.id() })?;
     let proxy = match at.place {
@@ -41,7 +41,11 @@ pub(crate) fn config(at: &At, settings: &Settings) -> Result<u8, Failure> {
             Some(format!("{} lab-proxy {} %h %p", word(&program), word(site.folder.path())))
         }
     };
-    output::data(engine::outer_ssh_config(&site.folder, &plan, proxy))?;
+    let access = engine::outer_ssh_access(&site.folder, proxy);
+    match format {
+        Format::Text => output::data(render::ssh_config(&plan, &access))?,
+        Format::Json => output::json(&render::ssh_hosts(&plan, &access))?,
+    }
     Ok(exit::OK)
 }
 

@@ -81,7 +81,7 @@ pub(crate) fn exec(arguments: &Exec, settings: &Settings, cancel: &Cancel) -> Re
     match arguments.format {
         Format::Json => {
             let list: Vec<Value> = answers.iter().map(Answer::json).collect();
-            output::data(format_args!("{:#}\n", json!({"nodes": list})))?;
+            output::json(&json!({"nodes": list}))?;
         }
         Format::Text => answers.iter().try_for_each(Answer::tell)?,
     }

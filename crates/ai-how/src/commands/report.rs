@@ -2,11 +2,19 @@
 
 use std::path::Path;
 
-use crate::{exit, failure::Failure, output};
+use serde_json::json;
 
-pub(crate) fn run(folder: &Path) -> Result<u8, Failure> {
+use crate::{cli::Format, exit, failure::Failure, output};
+
+pub(crate) fn run(folder: &Path, format: Format) -> Result<u8, Failure> {
     let artifacts =
         report::replay::write_artifacts(folder).map_err(|error| Failure::new(exit::USAGE, error))?;
-    output::data(format_args!("{}\n{}\n", artifacts.report.display(), artifacts.junit.display()))?;
+    let (report, junit) = (artifacts.report.display(), artifacts.junit.display());
+    match format {
+        Format::Text => output::data(format_args!("{report}\n{junit}\n"))?,
+        Format::Json => {
+            output::json(&json!({"report": report.to_string(), "junit": junit.to_string()}))?;
+        }
+    }
     Ok(exit::OK)
 }

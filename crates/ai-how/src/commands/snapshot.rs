@@ -26,7 +26,7 @@ pub(crate) fn run(command: Snapshot, settings: &Settings, cancel: &Cancel) -> Re
             revert(&name, None, &Work { verb: "revert", lab: &lab, format, settings, cancel })
         }
         Snapshot::List { lab, format } => list(&lab, None, format, settings),
-        Snapshot::Rm { name, lab } => remove(&name, &lab, None, settings),
+        Snapshot::Rm { name, lab, format } => remove(&name, &lab, None, format, settings),
     }
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn of_node(command: &NodeSnapshot, settings: &Settings, cancel: &Canc
             revert(name, Some(node), &work)
         }
         NodeSnapshot::List { node, at, format } => list(&at.lab(), Some(node), *format, settings),
-        NodeSnapshot::Rm { node, name, at } => remove(name, &at.lab(), Some(node), settings),
+        NodeSnapshot::Rm { node, name, at, format } => remove(name, &at.lab(), Some(node), *format, settings),
     }
 }
 
@@ -136,7 +136,7 @@ fn list(lab: &Lab, node: Option<&String>, format: Format, settings: &Settings) -
                     })
                 })
                 .collect();
-            output::data(format_args!("{:#}\n", serde_json::Value::Array(all)))?;
+            output::json(&all)?;
         }
         Format::Text if all.is_empty() => output::words("there are no such snapshots\n"),
         Format::Text => {
@@ -154,11 +154,21 @@ fn list(lab: &Lab, node: Option<&String>, format: Format, settings: &Settings) -
     Ok(exit::OK)
 }
 
-fn remove(name: &str, lab: &Lab, node: Option<&String>, settings: &Settings) -> Result<u8, Failure> {
+fn remove(
+    name: &str,
+    lab: &Lab,
+    node: Option<&String>,
+    format: Format,
+    settings: &Settings,
+) -> Result<u8, Failure> {
     let (site, snapshots) = snapshots(lab, node, settings)?;
     // The lock makes the lab's folder, and a lab that was never started has none.
     let _lock = if site.folder.path().exists() { Some(cluster::lock(&site)?) } else { None };
     snapshots.remove(name)?;
     output::words(format_args!("removed the snapshot {name}\n"));
+    if format == Format::Json {
+        let lab = site.folder.id();
+        output::json(&json!({"lab": lab, "node": node, "snapshot": name, "removed": true}))?;
+    }
     Ok(exit::OK)
 }

@@ -3,20 +3,38 @@
 use std::path::{Path, PathBuf};
 
 use config::state;
-use engine::Taken;
+use engine::{Site, Taken};
 use plan::Plan;
+use serde_json::{Value, json};
 
 use super::{cluster, reach::unknown};
-use crate::{cli::Lab, document, exit, failure::Failure, output, settings::Settings};
+use crate::{
+    cli::{Format, Lab},
+    document, exit,
+    failure::Failure,
+    output,
+    settings::Settings,
+};
 
 /// Takes over all machines of the state files that the config file has, too.
-pub(crate) fn run(lab: &Lab, from: &[PathBuf], dry_run: bool, settings: &Settings) -> Result<u8, Failure> {
+pub(crate) fn run(
+    lab: &Lab,
+    from: &[PathBuf],
+    dry_run: bool,
+    format: Format,
+    settings: &Settings,
+) -> Result<u8, Failure> {
     let (plan, site) = document::site(lab, settings)?;
     let machines = machines(&plan, from, lab)?;
-    let rows: Vec<[String; 2]> =
-        machines.iter().map(|taken| [taken.node.label.clone(), taken.volume.display().to_string()]).collect();
     if dry_run {
-        output::data(format_args!("would take over:\n{}", plan::columns(&rows)))?;
+        match format {
+            Format::Json => output::json(&json(&machines, &site))?,
+            Format::Text => {
+                let row = |taken: &Taken<'_>| [taken.node.label.clone(), taken.volume.display().to_string()];
+                let rows: Vec<[String; 2]> = machines.iter().map(row).collect();
+                output::data(format_args!("would take over:\n{}", plan::columns(&rows)))?;
+            }
+        }
         return Ok(exit::OK);
     }
     let _lock = cluster::lock(&site)?;
@@ -29,7 +47,18 @@ pub(crate) fn run(lab: &Lab, from: &[PathBuf], dry_run: bool, settings: &Setting
     output::words(format_args!(
         "`ai-how cluster start {file}` starts them; what the other tool made is as it was\n"
     ));
+    if format == Format::Json {
+        output::json(&json(&machines, &site))?;
+    }
     Ok(exit::OK)
+}
+
+fn json(machines: &[Taken<'_>], site: &Site) -> Value {
+    let of = |Taken { node, volume }: &Taken<'_>| {
+        let disk = site.folder.path().join(&node.disk).display().to_string();
+        json!({"node": node.label, "from": volume.display().to_string(), "disk": disk})
+    };
+    machines.iter().map(of).collect()
 }
 
 fn machines<'a>(plan: &'a Plan, from: &[PathBuf], lab: &Lab) -> Result<Vec<Taken<'a>>, Failure> {

@@ -58,7 +58,7 @@ pub(crate) fn run(arguments: Test, settings: &Settings, cancel: &Cancel) -> Resu
             let target = Target { lab: &lab, plan: &plan, site: &site };
             // What a test framework started, it takes down without a question.
             let whether = Whether { dry_run: false, force: true };
-            cluster::destroy(&target, &Scope::Lab, whether, cancel)
+            cluster::destroy(&target, &[Scope::Lab], whether, arguments.format, cancel)
         }
         TestVerb::Status => {
             let part = Part { lab: lab.clone(), cluster: None };
@@ -111,10 +111,7 @@ impl Command<'_> {
         let listing = self.suites()?.list();
         match self.arguments.format {
             Format::Text => output::data(listing)?,
-            Format::Json => {
-                let listing = serde_json::to_string_pretty(&listing).map_err(Failure::environment)?;
-                output::data(format_args!("{listing}\n"))?;
-            }
+            Format::Json => output::json(&listing)?,
         }
         Ok(exit::OK)
     }

@@ -30,7 +30,7 @@ pub(crate) fn run(
     match format {
         Format::Text if labs.is_empty() => {}
         Format::Text => output::data(topology::text(&shown))?,
-        Format::Json => output::data(format_args!("{:#}\n", topology::json(&shown)))?,
+        Format::Json => output::json(&topology::json(&shown))?,
     }
     Ok(exit::OK)
 }

@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &Validate, settings: &Settings) -> Result<u8, Failu
             documents => {
                 let values: Vec<_> =
                     documents.iter().map(|document| document.report(diagnostic::json::value)).collect();
-                output::data(format_args!("{:#}\n", serde_json::Value::Array(values)))?;
+                output::json(&values)?;
             }
         },
         DiagnosticFormat::Github => {

@@ -121,7 +121,7 @@ impl Found {
 
     fn stop(&self, now: bool, format: Format, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
         let stop = Stop { dry_run: false, now };
-        cluster::stop(&self.target(), &self.scope(), stop, format, settings, cancel)
+        cluster::stop(&self.target(), &[self.scope()], stop, format, settings, cancel)
     }
 
     fn status(&self, format: Format, cancel: &Cancel) -> Result<u8, Failure> {
@@ -144,7 +144,7 @@ impl Found {
                 "gpu_assigned": gpu,
                 "lab": self.site.folder.id(),
             });
-            output::data(format_args!("{status:#}\n"))?;
+            output::json(&status)?;
             return Ok(exit::OK);
         }
         let rows = [

@@ -1,13 +1,13 @@
 //! The verbs of version 1.0 for whole clusters: `ai-how hpc`, `cloud` and `system`. They are other names for what
 //! `ai-how cluster` does, with the order and the words of that version.
 
-use std::fs;
+use std::{fs, slice};
 
 use config::{
     hardware::{DeviceKind, DeviceSource},
     model::Role,
 };
-use engine::{NodeStatus, Scope, Site};
+use engine::{Changes, NodeStatus, Scope, Site};
 use jiff::Timestamp;
 use plan::{
     Plan, clusters,
@@ -16,7 +16,10 @@ use plan::{
 use serde_json::{Map, Value, json};
 use system::{cancel::Cancel, clock};
 
-use super::cluster::{self, How, Target, Whether};
+use super::{
+    changes,
+    cluster::{self, How, Target, Whether},
+};
 use crate::{
     cli::{Format, Lab, Workstation},
     document, exit,
@@ -50,11 +53,14 @@ pub(crate) fn run(
     let work = Work { which, lab, plan: &plan, site: &site, settings, cancel };
     match command {
         Workstation::Start { ssh_key, dry_run, force, format, .. } => {
+            if *dry_run {
+                return work.would_start(*format);
+            }
             let how = |scope: Scope| How {
                 cold: false,
                 deploy: None,
                 ssh_key: ssh_key.clone(),
-                dry_run: *dry_run,
+                dry_run: false,
                 force: *force,
                 rebuild: false,
                 wait: true,
@@ -63,24 +69,19 @@ pub(crate) fn run(
             work.start(how, *format)
         }
         Workstation::Stop { dry_run, format, .. } => {
+            let mut scopes = work.scopes()?;
+            scopes.reverse();
             let stop = cluster::Stop { dry_run: *dry_run, now: false };
-            // One that cannot be stopped is no reason to leave the others running.
-            let stopped: Vec<_> = work
-                .scopes()?
-                .iter()
-                .rev()
-                .map(|scope| cluster::stop(&work.target(), scope, stop, *format, settings, cancel))
-                .collect();
-            stopped.into_iter().find(|stopped| !matches!(stopped, Ok(exit::OK))).unwrap_or(Ok(exit::OK))
+            cluster::stop(&work.target(), &scopes, stop, *format, settings, cancel)
         }
         Workstation::Status { format, .. } => work.status(*format),
-        Workstation::Destroy { dry_run, force, .. } => {
+        Workstation::Destroy { dry_run, force, format, .. } => {
             let whether = Whether { dry_run: *dry_run, force: *force };
             let scopes = work.scopes()?;
             // All of a lab go with one question, and with whatever else is left of it.
             let all = scopes.len() == plan.clusters.len();
             let scopes = if all { vec![Scope::Lab] } else { scopes };
-            work.each(scopes.into_iter(), |scope| cluster::destroy(&work.target(), scope, whether, cancel))
+            cluster::destroy(&work.target(), &scopes, whether, *format, cancel)
         }
     }
 }
@@ -127,33 +128,38 @@ impl<'a> Work<'a> {
         Ok(self.clusters()?.into_iter().map(|cluster| Scope::Cluster(cluster.name.clone())).collect())
     }
 
-    /// Does it with one cluster after the other, up to the first that does not end well.
-    fn each(
-        &self,
-        mut scopes: impl Iterator<Item = Scope>,
-        work: impl Fn(&Scope) -> Result<u8, Failure>,
-    ) -> Result<u8, Failure> {
-        scopes
-            .try_for_each(|scope| match work(&scope) {
-                Ok(exit::OK) => Ok(()),
-                other => Err(other),
-            })
-            .map_or_else(|failed| failed, |()| Ok(exit::OK))
+    /// Tells what a start of the clusters would change.
+    fn would_start(&self, format: Format) -> Result<u8, Failure> {
+        cluster::fork_is_there(&self.target())?;
+        let mut all = Changes::default();
+        for scope in self.scopes()? {
+            let changes = changes::find(self.site, self.plan, &scope, self.cancel)?;
+            all.networks.extend(changes.networks);
+            all.nodes.extend(changes.nodes);
+        }
+        changes::show(&all, self.site, format == Format::Json)
     }
 
     /// Starts the clusters one after the other. When a later one fails, those that this started are powered off again, with
     /// their disks kept.
     fn start(&self, how: impl Fn(Scope) -> How, format: Format) -> Result<u8, Failure> {
-        let (target, dry_run) = (self.target(), how(Scope::Lab).dry_run);
+        let target = self.target();
         let mut started: Vec<Scope> = Vec::new();
         for scope in self.scopes()? {
             let ran = self.runs(&scope)?;
             match cluster::start(&target, &how(scope.clone()), format, self.settings, self.cancel) {
-                Ok(exit::OK) => started.extend(Some(scope).filter(|_| !(ran || dry_run))),
+                Ok(exit::OK) => started.extend(Some(scope).filter(|_| !ran)),
                 failed => {
                     for scope in started.iter().rev() {
                         let stop = cluster::Stop { dry_run: false, now: false };
-                        cluster::stop(&target, scope, stop, format, self.settings, self.cancel)?;
+                        cluster::stop(
+                            &target,
+                            slice::from_ref(scope),
+                            stop,
+                            format,
+                            self.settings,
+                            self.cancel,
+                        )?;
                     }
                     return failed;
                 }
@@ -174,8 +180,11 @@ impl<'a> Work<'a> {
         let modified = self.modified();
         let shown = |cluster: &ClusterPlan| cluster_json(cluster, &nodes, &modified);
         if self.which != Which::System {
-            for cluster in self.clusters()? {
-                self.show(&shown(cluster), format)?;
+            let clusters: Vec<Value> = self.clusters()?.into_iter().map(shown).collect();
+            match (format, clusters.as_slice()) {
+                (Format::Text, clusters) => clusters.iter().try_for_each(show)?,
+                (Format::Json, [cluster]) => output::json(cluster)?,
+                (Format::Json, clusters) => output::json(&clusters)?,
             }
             return Ok(exit::OK);
         }
@@ -187,7 +196,7 @@ impl<'a> Work<'a> {
             output::data(format_args!("system: {}\n", system_status(&[&hpc, &cloud])))?;
             for cluster in [&hpc, &cloud].into_iter().filter(|cluster| cluster["status"] != "not_configured")
             {
-                self.show(cluster, format)?;
+                show(cluster)?;
             }
             return Ok(exit::OK);
         }
@@ -199,33 +208,8 @@ impl<'a> Work<'a> {
             "shared_resources": {"gpu_allocations": allocations(plan), "last_updated": now},
             "timestamp": now,
         });
-        output::data(format_args!("{status:#}\n"))?;
+        output::json(&status)?;
         Ok(exit::OK)
-    }
-
-    fn show(&self, cluster: &Value, format: Format) -> Result<(), Failure> {
-        if format == Format::Json {
-            return output::data(format_args!("{cluster:#}\n"));
-        }
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let (name, running, total) =
-            (text(&cluster["cluster_name"]), &cluster["running_vms"], &cluster["total_vms"]);
-        output::data(format_args!(
-            "{name} ({}): {}, {running} of {total} machines run\n",
-            text(&cluster["cluster_type"]),
-            text(&cluster["status"]),
-        ))?;
-        let rows: Vec<[String; 6]> = cluster["vms"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|vm| {
-                let gpu = vm["gpu_assigned"].as_str().unwrap_or_default().to_owned();
-                let (cpus, memory) = (format!("{} CPU", vm["cpu_cores"]), format!("{} GiB", vm["memory_gb"]));
-                [text(&vm["name"]), text(&vm["state"]), cpus, memory, text(&vm["ip_address"]), gpu]
-            })
-            .collect();
-        output::data(plan::columns(&rows))
     }
 
     /// When the lab was last started or changed.
@@ -234,6 +218,29 @@ impl<'a> Work<'a> {
         let time = written.ok().and_then(|time| Timestamp::try_from(time).ok());
         time.map_or(Value::Null, |time| json!(time.to_string()))
     }
+}
+
+/// Shows a cluster to a person.
+fn show(cluster: &Value) -> Result<(), Failure> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let (name, running, total) =
+        (text(&cluster["cluster_name"]), &cluster["running_vms"], &cluster["total_vms"]);
+    output::data(format_args!(
+        "{name} ({}): {}, {running} of {total} machines run\n",
+        text(&cluster["cluster_type"]),
+        text(&cluster["status"]),
+    ))?;
+    let rows: Vec<[String; 6]> = cluster["vms"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|vm| {
+            let gpu = vm["gpu_assigned"].as_str().unwrap_or_default().to_owned();
+            let (cpus, memory) = (format!("{} CPU", vm["cpu_cores"]), format!("{} GiB", vm["memory_gb"]));
+            [text(&vm["name"]), text(&vm["state"]), cpus, memory, text(&vm["ip_address"]), gpu]
+        })
+        .collect();
+    output::data(plan::columns(&rows))
 }
 
 /// The state of a machine whose processors run.

@@ -158,7 +158,20 @@ fn an_image_is_built_listed_and_removed() {
         (&"image".into(), &"debian-13".into(), &true.into(), &"6.12-test".into())
     );
     assert_eq!(image["folder"], folder.trim_end());
-    assert!(home.run(["image", "list"]).succeeds().starts_with(&recipe().id()));
+    assert!(home.run(["image", "list"]).succeeds().trim_start().starts_with(&recipe().id()));
+
+    // What a build tells programs is what the list tells them, and how long it took.
+    let build = |home: &Home| {
+        let mut told = home.run([&BUILD[..], &["--format", "json"]].concat()).json();
+        let seconds = told.as_object_mut().unwrap().remove("build_seconds").unwrap();
+        (told, seconds)
+    };
+    assert_eq!(build(&home), (image.clone(), serde_json::Value::Null));
+    let rm = ["image", "rm", "debian-13", "--format", "json"];
+    assert_eq!(home.run(rm).json(), serde_json::json!([folder.trim_end()]));
+    home.run(rm).fails(2, &["`debian-13`", "none yet"]);
+    let (again, seconds) = build(&home);
+    assert!(again["folder"] == image["folder"] && seconds.as_f64().unwrap() > 0.0, "{again:#} {seconds}");
 
     home.run(["image", "rm", "debian-14"]).fails(2, &["`debian-14`", &recipe().id()]);
     assert_eq!(home.run(["image", "rm", "debian-13"]).succeeds(), format!("removed {folder}"));

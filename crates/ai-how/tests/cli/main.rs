@@ -11,6 +11,7 @@ mod framework;
 mod help;
 mod home;
 mod image;
+mod json;
 mod kubernetes;
 mod mount;
 mod nodes;

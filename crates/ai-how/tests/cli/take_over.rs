@@ -54,13 +54,18 @@ fn a_machine_brings_its_disk_and_leaves_the_old_one_as_it_was() {
     let take = ["cluster", "take-over", "w.yaml", "--from", "state.json"];
     let told = home.run([&take[..], &["--dry-run"]].concat()).succeeds();
     assert!(told.contains("controller") && told.contains("hpc-controller.qcow2"), "{told}");
+    let json = [&take[..], &["--format", "json"]].concat();
+    let would = home.run([&json[..], &["--dry-run"]].concat()).json();
+    assert_eq!(would[0]["from"], text(&volume), "{would:#}");
     assert!(!home.path("state/labs").exists());
-    home.run(take).succeeds();
+    let taken = home.run(json).json();
+    assert_eq!((&taken, &taken[0]["node"]), (&would, &"controller".into()));
 
     // The disk is one by itself, with what the machine and its base had.
     let vm = home.run(["vm", "status", "hpc-controller", "-f", "json"]).json();
     assert_eq!(vm["state"], "shutoff");
     let disk = vm["volume_path"].as_str().unwrap().to_owned();
+    assert_eq!(taken[0]["disk"], disk);
     let content = text(&home.path("content.raw"));
     assert_eq!(fs::read(&volume).unwrap(), before, "the old disk was touched");
     fs::remove_dir_all(home.path("old")).unwrap();

@@ -107,11 +107,11 @@ fn templates_are_listed_after_the_images() {
     let line = |template: &Template, note: &str| {
         let cpus = template.manifest.key.get("cpus").unwrap().parse::<u32>().unwrap();
         let id = &template.manifest.id;
-        format!("{id:26}  1970-01-0{} 00:00      1 MiB  debian-13 {cpus} CPU{note}", cpus + 1)
+        format!("  {id:26}  1970-01-0{} 00:00  1 MiB  debian-13 {cpus} CPU{note}", cpus + 1)
     };
     let mut expected = vec![
-        format!("{OLDER}  2026-01-02 03:04      0 MiB  6.12-test  (older recipe)"),
-        format!("{current}  2026-01-02 03:04      0 MiB  6.12-test"),
+        format!("  {OLDER}  2026-01-02 03:04  0 MiB  6.12-test        (older recipe)"),
+        format!("  {current}  2026-01-02 03:04  0 MiB  6.12-test"),
     ];
     expected.extend(others.iter().map(|template| line(template, "  (older image)")));
     expected.push(line(&fits, ""));
