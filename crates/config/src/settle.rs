@@ -28,11 +28,21 @@ pub(crate) fn settle(draft: Draft, host: Option<&HostFacts>) -> Lab {
         .chain(host.iter().flat_map(|host| host.subnets.iter().map(|(_, subnet)| *subnet)))
         .collect();
     let mut bridges = HashSet::new();
-    let mut addresses = HashSet::new();
+    let (mut addresses, mut names) = (HashSet::new(), HashSet::new());
     let clusters = draft
         .clusters
         .into_iter()
-        .map(|cluster| settle_cluster(cluster, &mut used, &mut bridges, &mut addresses))
+        .map(|cluster| {
+            let cluster = settle_cluster(cluster, &mut used, &mut bridges, &mut addresses);
+            // What is done to one cluster must never be done to another of its name.
+            let name = if names.contains(&cluster.name) {
+                format!("{}-{}", cluster.name, cluster.key)
+            } else {
+                cluster.name.clone()
+            };
+            names.insert(name.clone());
+            Cluster { name, ..cluster }
+        })
         .collect();
     Lab { name: draft.name, description: draft.description, clusters }
 }

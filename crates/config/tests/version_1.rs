@@ -264,6 +264,16 @@ fn a_network_is_as_its_keys_beyond_the_schema_say() {
 }
 
 #[test]
+fn clusters_of_one_name_are_still_two() {
+    let loaded = loaded(&changed("name: cloud-cluster", "name: hpc-cluster"));
+    assert_eq!(loaded.diagnostics[0].code, Code::DuplicateCluster);
+    let lab = loaded.lab.unwrap();
+    let names: Vec<_> = lab.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+    assert_eq!(names, ["hpc-cluster", "hpc-cluster-cloud"]);
+    assert_eq!(lab.clusters[1].nodes[0].domain, "hpc-cluster-control-plane");
+}
+
+#[test]
 fn workers_with_and_without_gpus_are_counted_apart() {
     let gpu = r#"{cpu_cores: 1, memory_gb: 1, disk_gb: 10, ip: IP, pcie_passthrough: {enabled: true, devices: [{pci_address: "0000:0N:00.0", device_type: gpu}]}}"#;
     let plain = "{cpu_cores: 1, memory_gb: 1, disk_gb: 10, ip: IP}";

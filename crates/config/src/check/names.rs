@@ -31,7 +31,10 @@ fn clusters(draft: &Draft, findings: &mut Findings) {
                     format!("the cluster name `{}` is used twice", name.value),
                 )
                 .cause("machines and networks are named after their cluster")
-                .help("give each cluster a name of its own")
+                .help(findings.help(
+                    "give each cluster a name of its own",
+                    &format!("the second one is called `{}-{}`", name.value, cluster.key.value),
+                ))
                 .also(first, "first used here");
             findings.push(found);
         }
