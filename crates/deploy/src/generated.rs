@@ -68,7 +68,8 @@ pub fn slurm(cluster: &ClusterPlan, document: &Value, off: &[String], reach: &Re
     let mut inventory = Inventory::default();
     let mut groups: [(&str, Vec<String>); 3] =
         [("hpc_controllers", Vec::new()), ("hpc_compute_nodes", Vec::new()), ("hpc_gpu_nodes", Vec::new())];
-    for node in cluster.nodes.iter().filter(|node| !off.contains(&node.domain)) {
+    let nodes = cluster.nodes.iter().enumerate();
+    for (index, node) in nodes.filter(|(_, node)| !off.contains(&node.domain)) {
         let gpus = gpus(node).count();
         let (role, group) = match (node.role, gpus) {
             (Role::Controller, _) => ("controller", 0),
@@ -83,7 +84,7 @@ pub fn slurm(cluster: &ClusterPlan, document: &Value, off: &[String], reach: &Re
             "cpu_cores": node.cpus,
             "memory_gb": clusters::gib(node.memory_mib),
             "disk_gb": node.disk_gib,
-            "base_image_path": image(node),
+            "base_image_path": clusters::base_image(node, written, index),
             "node_role": role,
             "has_gpu": gpus > 0,
             "gpu_enabled": gpus > 0,
@@ -343,8 +344,4 @@ fn host_name(node: &NodePlan) -> String {
 
 fn gpus(node: &NodePlan) -> impl Iterator<Item = &config::hardware::Device> {
     node.devices.iter().filter(|device| device.kind == DeviceKind::Gpu)
-}
-
-fn image(node: &NodePlan) -> Value {
-    json!(node.image.name())
 }

@@ -1,9 +1,9 @@
 //! The planned machines of a lab in the form that the tools around version 1.0 read: `plan clusters`.
 //!
-//! Keys, their order, types and default values are those of version 1.0. What the document says of a network or of devices
-//! is handed on as it is written. The names are those that the machines get.
+//! Keys, their order, types and default values are those of version 1.0. What the document says of a network, of images or
+//! of devices is handed on as it is written. The names are those that the machines get.
 
-use std::fmt::Write;
+use std::{fmt::Write, iter::repeat_n};
 
 use config::model::Role;
 use serde_json::{Map, Value, json};
@@ -29,7 +29,7 @@ pub fn json(plan: &Plan, document: &Value) -> Value {
 fn cluster_json(cluster: &ClusterPlan, document: &Value) -> Value {
     let written = &document["clusters"][&cluster.key];
     let nodes = cluster.nodes.iter().enumerate();
-    let vms: Vec<Value> = nodes.map(|(index, node)| vm_json(node, node_in(written, index))).collect();
+    let vms: Vec<Value> = nodes.map(|(index, node)| vm_json(node, written, index)).collect();
     json!({
         "name": cluster.name,
         "type": cluster_type(cluster),
@@ -50,11 +50,8 @@ pub fn network(cluster: &ClusterPlan, written: &Value) -> Value {
     }
 }
 
-fn vm_json(node: &NodePlan, written: &Value) -> Value {
-    let passthrough = match &written["pcie_passthrough"] {
-        Value::Null => json!({}),
-        given => given.clone(),
-    };
+fn vm_json(node: &NodePlan, cluster: &Value, index: usize) -> Value {
+    let passthrough = passthrough(node_in(cluster, index));
     json!({
         "name": node.domain,
         "type": vm_type(node),
@@ -62,7 +59,7 @@ fn vm_json(node: &NodePlan, written: &Value) -> Value {
         "memory_gb": gib(node.memory_mib),
         "disk_gb": node.disk_gib,
         "ip_address": node.address(),
-        "base_image": image(node),
+        "base_image": base_image(node, cluster, index),
         "gpu_assigned": gpu(&passthrough),
         "pcie_passthrough": passthrough,
     })
@@ -76,6 +73,101 @@ fn node_in(cluster: &Value, index: usize) -> &Value {
     let nodes = cluster.get("compute_nodes").or_else(|| cluster.get("worker_nodes")).unwrap_or(&Value::Null);
     // Counted nodes are all the same.
     if nodes.is_object() { nodes } else { &nodes[index] }
+}
+
+/// The image of the node with this place in its cluster, as the document writes it: a path is relative there.
+pub fn base_image<'a>(node: &'a NodePlan, cluster: &'a Value, index: usize) -> &'a str {
+    written_image(node_in(cluster, index), cluster).or(node.image.name()).unwrap_or("unknown")
+}
+
+fn written_image<'a>(node: &'a Value, cluster: &'a Value) -> Option<&'a str> {
+    let own = node["base_image_path"].as_str().or(node["image_path"].as_str());
+    own.or(cluster["base_image_path"].as_str())
+}
+
+fn passthrough(node: &Value) -> Value {
+    match &node["pcie_passthrough"] {
+        Value::Null => json!({}),
+        given => given.clone(),
+    }
+}
+
+/// The most machines of one kind that a count may stand for.
+const MOST: usize = 10_000;
+
+/// What a document of version 1.0 says of its machines whatever is wrong with it, in the same form. What it leaves out is
+/// zero, `dhcp` or `unknown`. `None` where it is nothing of the kind.
+pub fn as_written(document: &Value) -> Option<Value> {
+    let clusters = document["clusters"].as_object()?;
+    let known = ["hpc", "cloud"].into_iter().filter_map(|key| Some((key, clusters.get(key)?)));
+    let clusters: Map<String, Value> =
+        known.map(|(key, cluster)| (key.to_owned(), cluster_as_written(key, cluster))).collect();
+    let metadata = if document["metadata"].is_null() { json!({}) } else { document["metadata"].clone() };
+    Some(json!({"metadata": metadata, "clusters": clusters}))
+}
+
+fn cluster_as_written(key: &str, cluster: &Value) -> Value {
+    let name = cluster["name"].as_str().unwrap_or(key);
+    let (leads, lead_type, nodes) = match key {
+        "hpc" => ("controller", "controller", &cluster["compute_nodes"]),
+        _ => ("control_plane", "control_plane", &cluster["worker_nodes"]),
+    };
+    let lead = Some(&cluster[leads]).filter(|node| node.is_object());
+    let lead = lead
+        .map(|node| vm_as_written(&format!("{name}-{}", leads.replace('_', "-")), lead_type, node, cluster));
+    json!({
+        "name": name,
+        "type": key,
+        "network": if cluster["network"].is_null() { json!({}) } else { cluster["network"].clone() },
+        "base_image": cluster["base_image_path"].as_str().unwrap_or("unknown"),
+        "vms": lead.into_iter().chain(nodes_as_written(key, name, nodes, cluster)).collect::<Vec<_>>(),
+    })
+}
+
+/// Nodes as a list, as one with a count, or in lists by type, as files had them before version 1.0.
+fn nodes_as_written(key: &str, cluster_name: &str, nodes: &Value, cluster: &Value) -> Vec<Value> {
+    let numbered = |short: &str, vm_type: &str, nodes: &mut dyn Iterator<Item = &Value>| -> Vec<Value> {
+        let name = |at: usize| format!("{cluster_name}-{short}-{:02}", at + 1);
+        nodes.enumerate().map(|(at, node)| vm_as_written(&name(at), vm_type, node, cluster)).collect()
+    };
+    let one_list = |nodes: &mut dyn Iterator<Item = &Value>| {
+        if key == "hpc" {
+            return numbered("compute", "compute", nodes);
+        }
+        let (with, without): (Vec<&Value>, Vec<&Value>) =
+            nodes.partition(|node| gpu(&passthrough(node)).is_some());
+        let mut all = numbered("cpu-worker", "worker", &mut without.into_iter());
+        all.extend(numbered("gpu-worker", "worker", &mut with.into_iter()));
+        all
+    };
+    match nodes {
+        Value::Array(list) => one_list(&mut list.iter()),
+        Value::Object(by_type) => match by_type.get("count").and_then(Value::as_u64) {
+            Some(count) => one_list(&mut repeat_n(nodes, usize::try_from(count).unwrap_or(MOST).min(MOST))),
+            None => by_type
+                .iter()
+                .filter_map(|(kind, list)| Some((kind, list.as_array()?)))
+                .flat_map(|(kind, list)| numbered(kind, &format!("worker_{kind}"), &mut list.iter()))
+                .collect(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+fn vm_as_written(name: &str, vm_type: &str, node: &Value, cluster: &Value) -> Value {
+    let number = |key: &str| if node[key].is_null() { json!(0) } else { node[key].clone() };
+    let passthrough = passthrough(node);
+    json!({
+        "name": name,
+        "type": vm_type,
+        "cpu_cores": number("cpu_cores"),
+        "memory_gb": number("memory_gb"),
+        "disk_gb": number("disk_gb"),
+        "ip_address": node["ip"].as_str().or(node["ip_address"].as_str()).unwrap_or("dhcp"),
+        "base_image": written_image(node, cluster).unwrap_or("unknown"),
+        "gpu_assigned": gpu(&passthrough),
+        "pcie_passthrough": passthrough,
+    })
 }
 
 /// The first GPU: `0000:01:00.0 (10de:2805)`.
@@ -104,27 +196,24 @@ fn vm_type(node: &NodePlan) -> &'static str {
     }
 }
 
-fn image(node: &NodePlan) -> &str {
-    node.image.name().unwrap_or("unknown")
-}
-
-/// The planned machines for a person.
-pub fn text(plan: &Plan, document: &Value) -> String {
-    let mut out = String::new();
-    for (cluster, rows) in tables(plan, document) {
-        let _ = writeln!(out, "{} cluster {}", cluster_type(cluster), cluster.name);
+/// The planned machines for a person: what [`json`] or [`as_written`] gives.
+pub fn text(list: &Value) -> String {
+    let (mut out, mut count) = (String::new(), 0);
+    for (title, rows) in tables(list) {
+        let _ = writeln!(out, "{} cluster {}", title.cluster_type, title.name);
         out.push_str(&columns(&rows));
         out.push('\n');
+        count += rows.len() - 1;
     }
-    let _ = writeln!(out, "{} machines", plan.nodes().count());
+    let _ = writeln!(out, "{count} machines");
     out
 }
 
-/// The planned machines as Markdown tables.
-pub fn markdown(plan: &Plan, document: &Value) -> String {
-    let mut out = format!("# {}\n", plan.lab);
-    for (cluster, rows) in tables(plan, document) {
-        let _ = writeln!(out, "\n## {} ({})\n", cluster.name, cluster_type(cluster));
+/// The same as Markdown tables.
+pub fn markdown(list: &Value) -> String {
+    let mut out = format!("# {}\n", cell(&list["metadata"]["name"]));
+    for (title, rows) in tables(list) {
+        let _ = writeln!(out, "\n## {} ({})\n", title.name, title.cluster_type);
         for (index, cells) in rows.iter().enumerate() {
             // A bar in a name would end its cell.
             let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
@@ -137,25 +226,29 @@ pub fn markdown(plan: &Plan, document: &Value) -> String {
     out
 }
 
-fn tables<'a>(plan: &'a Plan, document: &Value) -> Vec<(&'a ClusterPlan, Vec<Vec<String>>)> {
-    let table = |cluster: &'a ClusterPlan| {
+struct Title {
+    name: String,
+    cluster_type: String,
+}
+
+fn tables(list: &Value) -> Vec<(Title, Vec<Vec<String>>)> {
+    let table = |cluster: &Value| {
         let mut rows = vec![row(["machine", "type", "cpus", "GiB", "disk", "address", "image", "gpu"])];
-        for (index, node) in cluster.nodes.iter().enumerate() {
-            let written = node_in(&document["clusters"][&cluster.key], index);
-            rows.push(row([
-                &node.domain,
-                vm_type(node),
-                &node.cpus.to_string(),
-                &gib(node.memory_mib).to_string(),
-                &node.disk_gib.to_string(),
-                &node.address().to_string(),
-                image(node),
-                &gpu(&written["pcie_passthrough"]).unwrap_or_default(),
-            ]));
-        }
-        (cluster, rows)
+        let keys =
+            ["name", "type", "cpu_cores", "memory_gb", "disk_gb", "ip_address", "base_image", "gpu_assigned"];
+        let vms = cluster["vms"].as_array().into_iter().flatten();
+        rows.extend(vms.map(|vm| keys.map(|key| cell(&vm[key])).to_vec()));
+        (Title { name: cell(&cluster["name"]), cluster_type: cell(&cluster["type"]) }, rows)
     };
-    plan.clusters.iter().map(table).collect()
+    list["clusters"].as_object().into_iter().flatten().map(|(_, cluster)| table(cluster)).collect()
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -180,8 +273,77 @@ mod tests {
     }
 
     #[test]
+    fn an_image_is_named_as_the_document_names_it() {
+        let own = json!({"base_image_path": "own.qcow2"});
+        let document =
+            json!({"clusters": {"hpc": {"base_image_path": "../a.qcow2", "compute_nodes": [own, {}]}}});
+        let list = super::json(&plan(&lab()), &document);
+        let images = [0, 1, 2].map(|at| list["clusters"]["hpc"]["vms"][at]["base_image"].clone());
+        assert_eq!(images, ["../a.qcow2", "own.qcow2", "../a.qcow2"]);
+    }
+
+    #[test]
     fn people_see_every_machine() {
-        let (plan, document) = (plan(&lab()), json!({}));
-        insta::assert_snapshot!(format!("{}\n{}", text(&plan, &document), markdown(&plan, &document)));
+        let list = super::json(&plan(&lab()), &json!({}));
+        insta::assert_snapshot!(format!("{}\n{}", text(&list), markdown(&list)));
+    }
+
+    #[test]
+    fn a_document_that_is_wrong_is_listed_as_it_is_written() {
+        let node = |ip: &str| json!({"cpu_cores": 8, "memory_gb": 16, "disk_gb": 200, "ip": ip});
+        let gpu = json!({"pcie_passthrough": {"enabled": true, "devices": [
+            {"pci_address": "0000:01:00.0", "device_type": "gpu", "vendor_id": "10de", "device_id": "2805"}]}});
+        let document = json!({
+            "metadata": {"name": "w"},
+            "clusters": {
+                "cloud": {"name": "c", "worker_nodes": [node("DHCP"), gpu, {}], "control_plane": {}},
+                "hpc": {"name": "h", "base_image_path": "a.qcow2", "compute_nodes": {"count": 2, "ip": "DHCP"}},
+            },
+        });
+        let list = super::as_written(&document).unwrap();
+        assert_eq!(list["metadata"], json!({"name": "w"}));
+        let clusters: Vec<&String> = list["clusters"].as_object().unwrap().keys().collect();
+        assert_eq!(clusters, ["hpc", "cloud"]);
+        let names = |key: &str| -> Vec<String> {
+            let vms = list["clusters"][key]["vms"].as_array().unwrap();
+            vms.iter()
+                .map(|vm| format!("{} {}", super::cell(&vm["name"]), super::cell(&vm["type"])))
+                .collect()
+        };
+        assert_eq!(names("hpc"), ["h-compute-01 compute", "h-compute-02 compute"]);
+        assert_eq!(
+            names("cloud"),
+            [
+                "c-control-plane control_plane",
+                "c-cpu-worker-01 worker",
+                "c-cpu-worker-02 worker",
+                "c-gpu-worker-01 worker"
+            ]
+        );
+        let cloud = &list["clusters"]["cloud"];
+        assert_eq!((&cloud["network"], &cloud["base_image"]), (&json!({}), &json!("unknown")));
+        let empty = json!({
+            "name": "c-control-plane", "type": "control_plane", "cpu_cores": 0, "memory_gb": 0, "disk_gb": 0,
+            "ip_address": "dhcp", "base_image": "unknown", "gpu_assigned": null, "pcie_passthrough": {},
+        });
+        assert_eq!(cloud["vms"][0], empty);
+        assert_eq!(
+            (&cloud["vms"][1]["ip_address"], &cloud["vms"][3]["gpu_assigned"]),
+            (&json!("DHCP"), &json!("0000:01:00.0 (10de:2805)"))
+        );
+        assert_eq!(list["clusters"]["hpc"]["vms"][0]["base_image"], "a.qcow2");
+
+        // As files had it before version 1.0, and nothing at all.
+        let old =
+            json!({"clusters": {"cloud": {"name": "c", "worker_nodes": {"cpu": [{}], "gpu": [{}, {}]}}}});
+        let list = super::as_written(&old).unwrap();
+        let vms = list["clusters"]["cloud"]["vms"].as_array().unwrap();
+        let names: Vec<_> =
+            vms.iter().map(|vm| (super::cell(&vm["name"]), super::cell(&vm["type"]))).collect();
+        let expected = [("c-cpu-01", "worker_cpu"), ("c-gpu-01", "worker_gpu"), ("c-gpu-02", "worker_gpu")];
+        assert_eq!(names, expected.map(|(name, vm_type)| (name.to_owned(), vm_type.to_owned())));
+        let nothing = json!({"metadata": {}, "clusters": {}});
+        assert_eq!(super::as_written(&nothing), Some(nothing));
+        assert_eq!(super::as_written(&json!([1])), None);
     }
 }

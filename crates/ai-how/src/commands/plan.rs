@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use config::model::Image as ImageName;
+use config::{Code, Version, model::Image as ImageName};
 use engine::{Forecast, Start};
 use image::{Base, Recipe, Store};
 use lab::accelerator;
@@ -48,15 +48,40 @@ fn diff(arguments: &PlanShow, settings: &Settings, cancel: &Cancel) -> Result<u8
 /// The planned machines, in the form of version 1.0.
 fn clusters(arguments: &PlanClusters, settings: &Settings) -> Result<u8, Failure> {
     let document = Document::load(&arguments.file, false, settings)?;
-    let plan = document.plan(settings)?;
-    let data = document.data(settings)?;
+    let list = match list_as_written(&document, settings) {
+        Some(list) => list,
+        None => plan::clusters::json(&document.plan(settings)?, &document.data(settings)?),
+    };
     let list = match arguments.format {
-        PlanClustersFormat::Text => plan::clusters::text(&plan, &data),
-        PlanClustersFormat::Markdown => plan::clusters::markdown(&plan, &data),
-        PlanClustersFormat::Json => format!("{:#}\n", plan::clusters::json(&plan, &data)),
+        PlanClustersFormat::Text => plan::clusters::text(&list),
+        PlanClustersFormat::Markdown => plan::clusters::markdown(&list),
+        PlanClustersFormat::Json => format!("{list:#}\n"),
     };
     output::to(arguments.output_file.as_deref(), &list)?;
     Ok(exit::OK)
+}
+
+/// What a file of version 1.0 says that no lab can be made of: scripts list the machines of such files, too. Where it
+/// cannot be told what it says, or another version is meant, its errors are.
+fn list_as_written(document: &Document, settings: &Settings) -> Option<serde_json::Value> {
+    let loaded = &document.loaded;
+    let unknown =
+        |found: &config::Diagnostic| matches!(found.code, Code::UnboundVariable | Code::BadExpansion);
+    let is_known = match loaded.version {
+        Some(Version::V1) => !loaded.diagnostics.iter().any(unknown),
+        Some(Version::V2) => false,
+        // Nobody has looked at its expressions.
+        None => !document.source().ok()?.contains("${"),
+    };
+    if loaded.lab.is_some() || !is_known {
+        return None;
+    }
+    let list = plan::clusters::as_written(&document.data(settings).ok()?)?;
+    let file = document.path.display();
+    output::words(format_args!(
+        "warning: {file} cannot be started; this is what it says, and `ai-how validate {file}` tells what is wrong\n"
+    ));
+    Some(list)
 }
 
 fn show(arguments: &PlanShow, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {

@@ -45,6 +45,24 @@ fn a_template_is_rendered_and_nothing_else_of_it_changes() {
 }
 
 #[test]
+fn machines_of_a_file_that_cannot_be_started_are_listed_as_it_has_them() {
+    let home = home();
+    home.write(
+        "old.yaml",
+        r#"{metadata: {}, clusters: {cloud: {name: c, worker_nodes: {gpu: [{cpu_cores: 2}]}}}}"#,
+    );
+    let ran = home.run(["plan", "clusters", "old.yaml", "-f", "json"]);
+    assert!(ran.err.contains("cannot be started"), "{ran:#?}");
+    assert_eq!(ran.json()["clusters"]["cloud"]["vms"][0]["name"], "c-gpu-01");
+    home.write("unbound.yaml", r#"{metadata: {}, clusters: {cloud: {name: "${NOBODY_SET_THIS}"}}}"#);
+    home.write("two.yaml", r#"{version: "2.0", clusters: {}}"#);
+    for (file, told) in [("unbound.yaml", "NOBODY_SET_THIS"), ("two.yaml", "two.yaml")] {
+        let ran = home.run(["plan", "clusters", file]);
+        assert!(ran.code == Some(4) && ran.out.is_empty() && ran.err.contains(told), "{ran:#?}");
+    }
+}
+
+#[test]
 fn planned_machines_have_the_keys_and_values_of_version_1() {
     let home = home();
     let list = home.run(["plan", "clusters", "workstation.yaml", "--format", "json"]).json();
