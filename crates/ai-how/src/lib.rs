@@ -19,7 +19,7 @@ mod settings;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use cli::{Cli, Command};
 use commands::workstation::Which;
 use failure::Failure;
@@ -28,8 +28,9 @@ use system::cancel::Cancel;
 
 /// Reads the arguments, does what they say, and returns the status to end with.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
-    let settings = Settings::new(&cli.global);
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let settings = Settings::new(&cli.global, asks_for_json(&matches));
     match dispatch(cli.command, &settings) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
@@ -37,6 +38,13 @@ pub fn run() -> ExitCode {
             ExitCode::from(failure.code())
         }
     }
+}
+
+/// Whether the command that is meant is to write JSON.
+fn asks_for_json(matches: &ArgMatches) -> bool {
+    let inner = matches.subcommand().is_some_and(|(_, matches)| asks_for_json(matches));
+    let format = matches.try_get_raw("format").ok().flatten();
+    inner || format.is_some_and(|mut words| words.any(|word| word == "json"))
 }
 
 fn dispatch(command: Command, settings: &Settings) -> Result<u8, Failure> {

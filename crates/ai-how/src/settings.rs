@@ -8,10 +8,15 @@ use std::{
 use engine::{Place, Site, Templates};
 use lab::Folder;
 use report::terminal::{Facts, Verbosity};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use system::environment;
 
-use crate::{cli, failure::Failure, output};
+use crate::{
+    cli::{self, LogLevel},
+    failure::Failure,
+    output,
+};
 
 /// What holds for the whole command.
 #[derive(Debug, Clone)]
@@ -24,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) templates: Templates,
     /// How much is told.
     pub(crate) verbosity: Verbosity,
+    /// Whether the command writes JSON, its failure included.
+    json: bool,
     /// What stderr can do.
     pub(crate) facts: Facts,
     /// Whether data is written in colour: it may go to a file while words go to a terminal.
@@ -31,8 +38,8 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// From the arguments and the environment.
-    pub(crate) fn new(global: &cli::Global) -> Self {
+    /// From the arguments, of which `json` tells whether the command writes JSON, and the environment.
+    pub(crate) fn new(global: &cli::Global, json: bool) -> Self {
         let tty = std::io::stderr().is_terminal();
         let colour_wanted = environment::variable("NO_COLOR").is_none();
         // As everywhere, a variable that is set to nothing counts as unset.
@@ -43,9 +50,10 @@ impl Settings {
             state: named(&global.state).map_or_else(environment::state_folder, absolute),
             templates: Templates { store: template::Store::new(&cache), limit_mib: global.template_limit },
             cache,
-            verbosity: match (global.quiet, global.verbose) {
-                (true, _) => Verbosity::Quiet,
-                (_, true) => Verbosity::Verbose,
+            json,
+            verbosity: match (global.quiet, global.verbose, global.log_level) {
+                (true, ..) | (.., Some(LogLevel::Error)) => Verbosity::Quiet,
+                (_, true, _) | (.., Some(LogLevel::Debug)) => Verbosity::Verbose,
                 _ => Verbosity::Normal,
             },
             facts: Facts { tty, ci: environment::variable("CI").is_some(), colour: tty && colour_wanted },
@@ -69,10 +77,15 @@ impl Settings {
         Site { place, folder: Folder::new(&self.state, &format!("{name}-{hash}")), cache: self.cache.clone() }
     }
 
-    /// Tells why a command failed.
+    /// Tells why a command failed, for programs as one object.
     pub(crate) fn say_failure(&self, failure: &Failure) {
         let message = failure.message();
-        if !message.is_empty() {
+        if message.is_empty() {
+            return;
+        }
+        if self.json {
+            output::words(format_args!("{}\n", json!({"error": message, "code": failure.code()})));
+        } else {
             let label = if self.facts.colour { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
             output::words(format_args!("{label}: {message}\n"));
         }

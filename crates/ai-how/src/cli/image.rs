@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Subcommand, ValueEnum};
 
-use super::{DEFAULT_FILE, Format};
+use super::{DEFAULT_FILE, Format, config_file};
 
 /// An instruction set, as config files name it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -43,7 +43,7 @@ pub enum Image {
     /// Example: ai-how image packer config/lab.yaml --output packer --build hpc-compute
     Packer {
         /// The config file.
-        #[arg(default_value = DEFAULT_FILE)]
+        #[arg(default_value = DEFAULT_FILE, value_parser = config_file())]
         file: PathBuf,
         /// The folder for templates and images; made if there is none.
         #[arg(short, long, value_name = "DIR")]

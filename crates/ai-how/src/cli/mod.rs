@@ -11,7 +11,7 @@ mod test;
 mod validate;
 mod workstation;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{
     Args, Parser, Subcommand, ValueEnum,
@@ -33,6 +33,9 @@ pub use self::{
 
 /// The file a command takes when none is named.
 pub const DEFAULT_FILE: &str = "config/lab.yaml";
+
+/// The same in version 1.0, whose users need not name it either.
+const DEFAULT_FILE_1_0: &str = "config/cluster.yaml";
 
 /// One YAML file to a running, deployed and proven HPC lab of virtual machines.
 #[derive(Debug, Parser)]
@@ -59,7 +62,7 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 pub struct Global {
     /// Where labs and runs are kept [default: $XDG_STATE_HOME/ai-how]
-    #[arg(long, global = true, value_name = "DIR", env = "AI_HOW_STATE", value_parser = folder())]
+    #[arg(long, global = true, value_name = "DIR", env = "AI_HOW_STATE", value_parser = state_folder())]
     pub state: Option<PathBuf>,
     /// Where images are kept [default: $XDG_CACHE_HOME/ai-how]
     #[arg(long, global = true, value_name = "DIR", env = "AI_HOW_CACHE", value_parser = folder())]
@@ -73,11 +76,51 @@ pub struct Global {
     /// Tell failures only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
+    /// The same by name, as in version 1.0
+    #[arg(long, global = true, value_name = "LEVEL", ignore_case = true, conflicts_with_all = ["verbose", "quiet"])]
+    pub log_level: Option<LogLevel>,
+}
+
+/// How much is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// As `--verbose`.
+    #[value(alias = "verbose")]
+    Debug,
+    /// As without any of them.
+    #[value(aliases = ["normal", "warning"])]
+    Info,
+    /// As `--quiet`.
+    #[value(aliases = ["quiet", "critical"])]
+    Error,
 }
 
 /// A folder's path; one that is empty is for the reader to judge.
 fn folder() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// Where labs are kept. Version 1.0 had a file for each there, which scripts still name.
+fn state_folder() -> impl TypedValueParser<Value = PathBuf> {
+    folder().try_map(|path| match path.extension() {
+        Some(extension) if extension == "json" => {
+            let take_over = format!("`ai-how cluster take-over FILE --from {}`", path.display());
+            Err(format!("labs are kept in a folder; of a state file of version 1.0, {take_over} takes the machines over"))
+        }
+        _ => Ok(path),
+    })
+}
+
+/// A config file's path; where the usual one is meant and is not there, that of version 1.0.
+fn config_file() -> impl TypedValueParser<Value = PathBuf> {
+    folder().map(|path| {
+        let usual = Path::new(DEFAULT_FILE_1_0);
+        if path == Path::new(DEFAULT_FILE) && !path.exists() && usual.exists() {
+            usual.to_owned()
+        } else {
+            path
+        }
+    })
 }
 
 /// How data is written.
@@ -250,7 +293,7 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 pub struct Lab {
     /// The config file.
-    #[arg(default_value = DEFAULT_FILE)]
+    #[arg(default_value = DEFAULT_FILE, value_parser = config_file())]
     pub file: PathBuf,
     /// Whose libvirt runs the machines.
     #[arg(long = "lab", value_enum, default_value_t, value_name = "PLACE")]
@@ -274,7 +317,7 @@ pub enum Place {
 #[derive(Debug, Clone, Args)]
 pub struct At {
     /// The config file.
-    #[arg(long, default_value = DEFAULT_FILE)]
+    #[arg(long, default_value = DEFAULT_FILE, value_parser = config_file())]
     pub file: PathBuf,
     /// Whose libvirt runs the machines.
     #[arg(long = "lab", value_enum, default_value_t, value_name = "PLACE")]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{DEFAULT_FILE, Place};
+use super::{DEFAULT_FILE, Place, config_file};
 
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ pub enum PlanView {
 #[derive(Debug, Args)]
 pub struct PlanShow {
     /// The file.
-    #[arg(default_value = DEFAULT_FILE)]
+    #[arg(default_value = DEFAULT_FILE, value_parser = config_file())]
     pub file: PathBuf,
     /// How the plan is written.
     #[arg(long, value_enum, default_value_t)]
@@ -58,7 +58,7 @@ pub struct PlanShow {
 #[derive(Debug, Args)]
 pub struct PlanClusters {
     /// The file.
-    #[arg(default_value = DEFAULT_FILE)]
+    #[arg(default_value = DEFAULT_FILE, value_parser = config_file())]
     pub file: PathBuf,
     /// How the list is written.
     #[arg(short, long, value_enum, default_value_t)]

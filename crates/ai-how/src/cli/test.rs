@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{DEFAULT_FILE, Format, Place};
+use super::{DEFAULT_FILE, Format, Place, config_file};
 
 /// Arguments of `test`.
 #[derive(Debug, Args)]
 pub struct Test {
     /// The config file.
-    #[arg(long, global = true, default_value = DEFAULT_FILE)]
+    #[arg(long, global = true, default_value = DEFAULT_FILE, value_parser = config_file())]
     pub file: PathBuf,
     /// Whose libvirt runs the machines.
     #[arg(long = "lab", value_enum, default_value_t, value_name = "PLACE", global = true)]

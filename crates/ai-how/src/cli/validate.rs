@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::DEFAULT_FILE;
+use super::{DEFAULT_FILE, config_file};
 
 /// Arguments of `validate`.
 #[derive(Debug, Args)]
 pub struct Validate {
     /// The files.
-    #[arg(default_value = DEFAULT_FILE)]
+    #[arg(default_value = DEFAULT_FILE, value_parser = config_file())]
     pub files: Vec<PathBuf>,
     /// Treat warnings as errors.
     #[arg(long)]

@@ -53,7 +53,11 @@ impl Ran {
     pub(crate) fn fails(&self, code: i32, words: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:#?}");
         assert_eq!(self.out, "", "{self:#?}");
-        let errors: Vec<&str> = self.err.lines().filter(|line| line.starts_with("error")).collect();
+        let errors: Vec<&str> = self
+            .err
+            .lines()
+            .filter(|line| line.starts_with("error") || line.starts_with("{\"error\":"))
+            .collect();
         assert_eq!(errors.len(), 1, "{self:#?}");
         for word in words {
             assert!(self.err.contains(word), "`{word}` is missing in {self:#?}");

@@ -81,3 +81,48 @@ fn a_machine_that_no_lab_has_is_told() {
     let named = home.run(["vm", "status", "hpc-compute-01", "--file", "lab.yaml", "-f", "json"]).json();
     assert_eq!((&named["state"], &named["vm_type"]), (&json!("undefined"), &json!("compute")));
 }
+
+#[test]
+fn scripts_for_version_1_mean_what_they_meant() {
+    let home = home();
+    // Its levels, in any letters, and its usual file.
+    home.run(["--log-level", "DEBUG", "hpc", "status", "workstation.yaml"]).succeeds();
+    let quiet = home.run(["hpc", "stop", "workstation.yaml", "--log-level", "error"]);
+    assert_eq!(quiet.code, Some(0), "{quiet:?}");
+    assert_eq!(home.run(["--log-level", "loud", "topology"]).code, Some(2));
+    home.run(["validate"]).fails(2, &["config/lab.yaml"]);
+    fs::create_dir(home.path("config")).unwrap();
+    fs::copy(home.path("workstation.yaml"), home.path("config/cluster.yaml")).unwrap();
+    let status = home.run(["system", "status", "-f", "json"]).json();
+    assert_eq!(status["hpc_cluster"]["cluster_name"], "hpc-cluster");
+    home.write("config/lab.yaml", LAB);
+    assert_eq!(
+        home.run(["system", "status", "-f", "json"]).json()["cloud_cluster"]["status"],
+        "not_configured"
+    );
+
+    // What was a file for each cluster is one folder for all.
+    let ran = home.run(["--state", "output/state.json", "hpc", "status", "workstation.yaml"]);
+    assert!(
+        ran.code == Some(2) && ran.err.contains("cluster take-over FILE --from output/state.json"),
+        "{ran:?}"
+    );
+    assert!(!home.path("output").exists());
+}
+
+#[test]
+fn a_failure_is_json_too_where_json_is_asked_for() {
+    let home = home();
+    for (arguments, code) in [
+        (&["vm", "status", "nobody", "-f", "json"][..], 1),
+        (&["plan", "clusters", "none \"quoted\".yaml", "--format", "json"], 2),
+        (&["cluster", "status", "lab.yaml", "--cluster", "x", "--format=json"], 2),
+        (&["validate", "none.yaml", "--format", "json"], 2),
+    ] {
+        let ran = home.run(arguments);
+        let last = ran.err.lines().last().unwrap_or_default();
+        let failure: Value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+        assert_eq!((ran.code, &failure["code"]), (Some(code), &json!(code)), "{ran:?}");
+        assert!(failure["error"].as_str().is_some_and(|told| told.len() > 10), "{ran:?}");
+    }
+}
