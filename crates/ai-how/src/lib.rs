@@ -20,7 +20,7 @@ mod settings;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
-use cli::{Cli, Command};
+use cli::{Cli, Command, Internal};
 use commands::workstation::Which;
 use failure::Failure;
 use settings::Settings;
@@ -28,13 +28,22 @@ use system::cancel::Cancel;
 
 /// Reads the arguments, does what they say, and returns the status to end with.
 pub fn run() -> ExitCode {
+    if let Some(command) = Internal::of_arguments() {
+        return end(internal(command), |failure| {
+            output::words(format_args!("error: {}\n", failure.message()))
+        });
+    }
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let settings = Settings::new(&cli.global, asks_for_json(&matches));
-    match dispatch(cli.command, &settings) {
+    end(dispatch(cli.command, &settings), |failure| settings.say_failure(failure))
+}
+
+fn end(result: Result<u8, Failure>, say: impl Fn(&Failure)) -> ExitCode {
+    match result {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            settings.say_failure(&failure);
+            say(&failure);
             ExitCode::from(failure.code())
         }
     }
@@ -48,12 +57,6 @@ fn asks_for_json(matches: &ArgMatches) -> bool {
 }
 
 fn dispatch(command: Command, settings: &Settings) -> Result<u8, Failure> {
-    // The keeper has signals of its own: it is the first process of its lab.
-    if let Command::LabKeeper { folder, cache, accelerator } = &command {
-        return lab::keeper::run(folder, cache, accelerator == "kvm")
-            .map(|()| exit::OK)
-            .map_err(Failure::environment);
-    }
     let cancel = Cancel::on_signals().map_err(Failure::environment)?;
     match command {
         Command::Validate(arguments) => commands::validate::run(&arguments, settings),
@@ -77,14 +80,23 @@ fn dispatch(command: Command, settings: &Settings) -> Result<u8, Failure> {
         Command::SshConfig { at, format } => commands::proxy::config(&at, format, settings),
         Command::Completion { shell } => commands::shell::completion(shell),
         Command::Man { folder } => commands::shell::man(&folder),
-        Command::LabProxy { folder, address, port } => commands::proxy::proxy(&folder, address, port),
-        Command::LabConnect { address, port } => commands::proxy::connect(address, port),
         Command::Console(arguments) => commands::reach::console(&arguments, settings),
         Command::Test(arguments) => commands::test::run(arguments, settings, &cancel),
         Command::Report { run, format } => commands::report::run(&run, format),
         Command::Doctor { format } => commands::doctor::run(format, settings, &cancel),
-        Command::LabRelease => release(),
-        Command::LabKeeper { .. } => Ok(exit::OK),
+    }
+}
+
+fn internal(command: Internal) -> Result<u8, Failure> {
+    match command {
+        Internal::LabProxy { folder, address, port } => commands::proxy::proxy(&folder, address, port),
+        Internal::LabConnect { address, port } => commands::proxy::connect(address, port),
+        Internal::LabRelease => release(),
+        Internal::LabKeeper { folder, cache, accelerator } => {
+            lab::keeper::run(&folder, &cache, accelerator == "kvm")
+                .map(|()| exit::OK)
+                .map_err(Failure::environment)
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod image;
+mod internal;
 mod inventory;
 mod node;
 mod plan;
@@ -21,6 +22,7 @@ use clap::{
 pub use self::{
     cluster::{Cluster, Destroy, Part, Snapshot, Start},
     image::{Arch, Image},
+    internal::Internal,
     inventory::{Generate, Inventory, InventoryFormat},
     node::{Change, Node, NodeSnapshot, Sizes},
     plan::{Plan, PlanClusters, PlanClustersFormat, PlanFormat, PlanShow, PlanView},
@@ -255,37 +257,6 @@ pub enum Command {
     Man {
         /// The folder; made if there is none.
         folder: PathBuf,
-    },
-    /// Connect standard input and output to a node; started by ssh
-    #[command(hide = true)]
-    LabProxy {
-        /// The lab's folder.
-        folder: PathBuf,
-        /// Its address.
-        address: std::net::IpAddr,
-        /// Its port.
-        port: u16,
-    },
-    /// The same from within the lab
-    #[command(hide = true)]
-    LabConnect {
-        /// Its address.
-        address: std::net::IpAddr,
-        /// Its port.
-        port: u16,
-    },
-    /// Let machines of a private lab go on; started by its keeper
-    #[command(hide = true)]
-    LabRelease,
-    /// Keep a private lab; started by ai-how itself
-    #[command(hide = true)]
-    LabKeeper {
-        /// The lab's folder.
-        folder: PathBuf,
-        /// The cache.
-        cache: PathBuf,
-        /// `kvm` or `tcg`.
-        accelerator: String,
     },
 }
 

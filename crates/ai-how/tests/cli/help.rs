@@ -116,6 +116,7 @@ fn shells_complete_every_command_and_each_has_its_manual_page() {
         for word in ["snapshot", "generate-k8s", "skip-pcie-validation"] {
             assert!(script.contains(word), "{word} is missing for {shell}");
         }
+        assert!(!script.contains("lab-keeper"), "{shell} offers what people never type");
     }
     home.run(["man", "pages/man1"]).succeeds();
     let pages = home.names("pages/man1");

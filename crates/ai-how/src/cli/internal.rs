@@ -1,0 +1,47 @@
+//! What ai-how, its labs and their ssh start of this program. People do not, so it is in no help and no completion.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use clap::{CommandFactory, Parser};
+
+/// Commands for programs.
+#[derive(Debug, Parser)]
+#[command(name = "ai-how")]
+pub enum Internal {
+    /// Connect standard input and output to a node; started by ssh
+    LabProxy {
+        /// The lab's folder.
+        folder: PathBuf,
+        /// Its address.
+        address: IpAddr,
+        /// Its port.
+        port: u16,
+    },
+    /// The same from within the lab
+    LabConnect {
+        /// Its address.
+        address: IpAddr,
+        /// Its port.
+        port: u16,
+    },
+    /// Let machines of a private lab go on; started by its keeper
+    LabRelease,
+    /// Keep a private lab; started by ai-how itself
+    LabKeeper {
+        /// The lab's folder.
+        folder: PathBuf,
+        /// The cache.
+        cache: PathBuf,
+        /// `kvm` or `tcg`.
+        accelerator: String,
+    },
+}
+
+impl Internal {
+    /// The command of this process's arguments, if it is one of these.
+    pub fn of_arguments() -> Option<Self> {
+        let verb = std::env::args_os().nth(1)?;
+        let is_one = Self::command().get_subcommands().any(|command| *command.get_name() == *verb);
+        is_one.then(Self::parse)
+    }
+}
