@@ -10,6 +10,7 @@ mod document;
 pub mod exit;
 mod failure;
 mod forks;
+mod labs;
 mod measure;
 mod output;
 mod proof;
@@ -63,8 +64,8 @@ fn dispatch(command: Command, settings: &Settings) -> Result<u8, Failure> {
         Command::Render(arguments) => commands::render::run(&arguments, settings),
         Command::Plan(arguments) => commands::plan::run(&arguments, settings, &cancel),
         Command::Inventory(command) => commands::inventory::run(&command, settings, &cancel),
-        Command::Topology { config, format } => {
-            commands::topology::run(config.as_deref(), format, settings, &cancel)
+        Command::Topology { config, place, format } => {
+            commands::topology::run(config.as_deref(), place, format, settings, &cancel)
         }
         Command::Image(command) => commands::image::run(&command, settings, &cancel),
         Command::Cluster(command) => commands::cluster::run(command, settings, &cancel),
@@ -77,7 +78,7 @@ fn dispatch(command: Command, settings: &Settings) -> Result<u8, Failure> {
         Command::Exec(arguments) => commands::reach::exec(&arguments, settings, &cancel),
         Command::Logs(arguments) => commands::logs::run(&arguments, settings, &cancel),
         Command::Cp(arguments) => commands::reach::cp(&arguments, settings, &cancel),
-        Command::SshConfig { at, format } => commands::proxy::config(&at, format, settings),
+        Command::SshConfig { at, format } => commands::proxy::config(&at, format, settings, &cancel),
         Command::Completion { shell } => commands::shell::completion(shell),
         Command::Man { folder } => commands::shell::man(&folder),
         Command::Console(arguments) => commands::reach::console(&arguments, settings),

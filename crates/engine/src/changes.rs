@@ -16,10 +16,11 @@ use lab::{Domain, Observed, Shape};
 use plan::{
     Plan,
     change::{self, Action, Difference},
-    model::{ClusterPlan, NetworkPlan, NodePlan},
+    model::{ClusterPlan, FORMAT, NetworkPlan, NodePlan},
 };
 use render::Mark;
 use serde::Serialize;
+use system::cancel::Cancel;
 
 use crate::{Error, Scope, Session, Site, copies::unready, templates};
 
@@ -120,6 +121,22 @@ impl Session {
 }
 
 impl Site {
+    /// The plan of what runs, or ran last: as it was written, or, when that is lost and machines run, as their marks have
+    /// it.
+    ///
+    /// # Errors
+    /// Another version of ai-how wrote it, it is damaged, or libvirt does not answer.
+    pub fn as_started(&self, cancel: &Cancel) -> Result<Option<Plan>, Error> {
+        if let Some(plan) = self.plan()? {
+            return Ok(Some(plan));
+        }
+        let Some(session) = self.find(cancel)? else { return Ok(None) };
+        let id = self.folder.id();
+        // A lab's name, and the hash of its file's path.
+        let lab = id.rsplit_once('-').map_or(id.as_str(), |(name, _)| name).to_owned();
+        session.plan(&Plan { format: FORMAT, lab, id: String::new(), clusters: Vec::new() })
+    }
+
     /// What a start of a lab that does not run would do.
     ///
     /// # Errors

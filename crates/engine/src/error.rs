@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use plan::model::ReadError;
 use system::{file, process};
 
 /// Each variant says what to do about it, or holds an error that does.
@@ -21,14 +22,19 @@ pub enum Error {
     },
     /// What was started is not known.
     #[error(
-        "cannot use {}, which says what the lab was started as; `ai-how cluster destroy` removes the lab without it",
-        path.display()
+        "cannot use {}, which says what the lab was started as; {}, or remove the lab with its disks with \
+         `ai-how cluster destroy`",
+        path.display(),
+        match source {
+            ReadError::Format { .. } => "use the ai-how that wrote it",
+            ReadError::Damaged(_) => "move it away, and what runs tells what it said",
+        }
     )]
     Plan {
         /// The lab's `plan.json`.
         path: PathBuf,
         /// What is wrong with it.
-        source: plan::model::ReadError,
+        source: ReadError,
     },
     /// The file cannot be had without losing disks.
     #[error(

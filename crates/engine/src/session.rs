@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -117,7 +118,8 @@ impl Site {
         if !path.exists() {
             return Ok(None);
         }
-        Plan::read(&file::read(&path)?).map(Some).map_err(|source| Error::Plan { path, source })
+        let bytes = fs::read(&path).map_err(file::Error::new("read", &path))?;
+        Plan::read(&String::from_utf8_lossy(&bytes)).map(Some).map_err(|source| Error::Plan { path, source })
     }
 
     /// Writes down what the lab is.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::Format;
+use super::{Format, Place};
 
 /// `inventory` commands.
 #[derive(Debug, Subcommand)]
@@ -58,6 +58,9 @@ pub struct Generate {
     /// The private key that logs in [default: the lab's]
     #[arg(long, value_name = "FILE")]
     pub ssh_key: Option<PathBuf>,
+    /// Whose libvirt runs the machines.
+    #[arg(long = "lab", value_enum, default_value_t, value_name = "PLACE")]
+    pub place: Place,
     /// Who logs in [default: root on images that ai-how builds, admin on others]
     #[arg(long, value_name = "NAME")]
     pub ssh_user: Option<String>,

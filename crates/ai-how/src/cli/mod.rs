@@ -160,6 +160,9 @@ pub enum Command {
         /// A config file, instead of the labs that there are.
         #[arg(short, long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// Whose libvirt runs the labs.
+        #[arg(long = "lab", value_enum, default_value_t, value_name = "PLACE")]
+        place: Place,
         /// How it is written.
         #[arg(long, value_enum, default_value_t)]
         format: Format,

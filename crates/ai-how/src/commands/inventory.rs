@@ -14,7 +14,7 @@ use system::{
 };
 
 use crate::{
-    cli::{self, Format, Generate, Inventory, InventoryFormat},
+    cli::{Format, Generate, Inventory, InventoryFormat},
     document::Document,
     exit,
     failure::Failure,
@@ -167,7 +167,7 @@ fn generate(arguments: &Generate, kind: &str, settings: &Settings, cancel: &Canc
         );
         return Err(Failure::new(exit::USAGE, message));
     };
-    let site = settings.site(&plan.lab, &arguments.file, cli::Place::Private);
+    let site = settings.site(&plan.lab, &arguments.file, arguments.place);
     let reach = reach(arguments, cluster, &site.folder.path().join("ssh/id_ed25519"));
     // A lab that has been started leaves nodes out that are off; before that, all are told.
     let off = match site.plan()? {

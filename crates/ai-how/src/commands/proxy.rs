@@ -14,6 +14,7 @@ use std::{
 
 use lab::{Folder, Private};
 use system::{
+    cancel::Cancel,
     environment,
     process::{Command, shell_quote},
 };
@@ -29,9 +30,9 @@ use crate::{
 /// How long a node may take to accept a connection.
 const LIMIT: Duration = Duration::from_secs(20);
 
-pub(crate) fn config(at: &At, format: Format, settings: &Settings) -> Result<u8, Failure> {
+pub(crate) fn config(at: &At, format: Format, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
     let (_, site) = document::site(&at.lab(), settings)?;
-    let plan = site.plan()?.ok_or_else(|| engine::Error::NotRunning { lab: site.folder.id() })?;
+    let plan = site.as_started(cancel)?.ok_or_else(|| engine::Error::NotRunning { lab: site.folder.id() })?;
     let proxy = match at.place {
         cli::Place::System => None,
         cli::Place::Private => {

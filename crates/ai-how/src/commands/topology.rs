@@ -2,25 +2,31 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use engine::{Place, Site};
-use lab::Folder;
+use engine::Site;
 use plan::{
     Plan,
     topology::{self, Shown},
 };
 use system::cancel::Cancel;
 
-use crate::{cli::Format, document, exit, failure::Failure, output, settings::Settings};
+use crate::{
+    cli::{Format, Place},
+    document, exit,
+    failure::Failure,
+    labs, output,
+    settings::Settings,
+};
 
 pub(crate) fn run(
     file: Option<&Path>,
+    place: Place,
     format: Format,
     settings: &Settings,
     cancel: &Cancel,
 ) -> Result<u8, Failure> {
     let labs = match file {
         Some(file) => vec![(document::plan(file, settings)?, BTreeMap::new())],
-        None => there(settings, cancel)?,
+        None => there(place, settings, cancel)?,
     };
     if labs.is_empty() && format == Format::Text {
         output::words("there are no labs; `--config FILE` shows one that could be\n");
@@ -39,14 +45,10 @@ pub(crate) fn run(
 type States = BTreeMap<String, String>;
 
 /// The labs of this user, and what their machines do.
-fn there(settings: &Settings, cancel: &Cancel) -> Result<Vec<(Plan, States)>, Failure> {
-    let mut labs = Vec::new();
-    for folder in Folder::all(&settings.state) {
-        let site = Site { place: Place::Private, folder, cache: settings.cache.clone() };
-        // One that cannot be read belongs to another version; it is not for this one to judge.
-        let Ok(Some(plan)) = site.plan() else { continue };
+fn there(place: Place, settings: &Settings, cancel: &Cancel) -> Result<Vec<(Plan, States)>, Failure> {
+    let with_states = |(site, plan): (Site, Plan)| {
         let nodes = engine::status(&site, &plan, cancel)?;
-        labs.push((plan, nodes.into_iter().map(|node| (node.domain, node.state)).collect()));
-    }
-    Ok(labs)
+        Ok((plan, nodes.into_iter().map(|node| (node.domain, node.state)).collect()))
+    };
+    labs::all(place, settings, cancel).into_iter().map(with_states).collect()
 }

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use engine::{Place, Scope, Site};
-use lab::Folder;
+use engine::{Scope, Site};
 use plan::{Plan, clusters, model::NodePlan};
 use serde_json::json;
 use system::cancel::Cancel;
@@ -16,26 +15,26 @@ use crate::{
     cli::{self, Format, Lab, Vm},
     document, exit,
     failure::Failure,
-    output,
+    labs, output,
     settings::Settings,
 };
 
 pub(crate) fn run(command: &Vm, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
     match command {
         Vm::Start { machine, no_wait, format } => {
-            Found::of(machine, settings)?.start(!no_wait, *format, settings, cancel)
+            Found::of(machine, settings, cancel)?.start(!no_wait, *format, settings, cancel)
         }
         Vm::Stop { machine, force, format } => {
-            Found::of(machine, settings)?.stop(*force, *format, settings, cancel)
+            Found::of(machine, settings, cancel)?.stop(*force, *format, settings, cancel)
         }
         Vm::Restart { machine, no_wait, format } => {
-            let found = Found::of(machine, settings)?;
+            let found = Found::of(machine, settings, cancel)?;
             match found.stop(false, *format, settings, cancel)? {
                 exit::OK => found.start(!no_wait, *format, settings, cancel),
                 code => Ok(code),
             }
         }
-        Vm::Status { machine, format } => Found::of(machine, settings)?.status(*format, cancel),
+        Vm::Status { machine, format } => Found::of(machine, settings, cancel)?.status(*format, cancel),
     }
 }
 
@@ -48,16 +47,16 @@ struct Found {
 }
 
 impl Found {
-    fn of(machine: &cli::Machine, settings: &Settings) -> Result<Self, Failure> {
+    fn of(machine: &cli::Machine, settings: &Settings, cancel: &Cancel) -> Result<Self, Failure> {
         let name = &machine.name;
         let found = match &machine.file {
             Some(file) => {
                 let lab = Lab { file: file.clone(), place: machine.place, fork: None };
                 let (plan, site) = document::site(&lab, settings)?;
-                let plan = site.plan()?.unwrap_or(plan);
+                let plan = site.as_started(cancel)?.unwrap_or(plan);
                 Self::in_lab(lab, plan, site, name).into_iter().collect()
             }
-            None => Self::anywhere(machine, settings),
+            None => Self::anywhere(machine, settings, cancel),
         };
         let mut found: Vec<Self> = found;
         match (found.pop(), found.len()) {
@@ -77,15 +76,8 @@ impl Found {
     }
 
     /// In the labs that were started.
-    fn anywhere(machine: &cli::Machine, settings: &Settings) -> Vec<Self> {
-        let place = match machine.place {
-            cli::Place::Private => Place::Private,
-            cli::Place::System => Place::System,
-        };
-        let labs = Folder::all(&settings.state).into_iter().filter_map(|folder| {
-            let site = Site { place, folder, cache: settings.cache.clone() };
-            // One that cannot be read belongs to another version; it is not for this one to judge.
-            let plan = site.plan().ok().flatten()?;
+    fn anywhere(machine: &cli::Machine, settings: &Settings, cancel: &Cancel) -> Vec<Self> {
+        let labs = labs::all(machine.place, settings, cancel).into_iter().filter_map(|(site, plan)| {
             let lab = Lab { file: PathBuf::from(site.folder.id()), place: machine.place, fork: None };
             Self::in_lab(lab, plan, site, &machine.name)
         });

@@ -129,6 +129,19 @@ fn a_plan_of_another_version_is_told_and_can_be_removed() {
     home.write(format!("{folder}/plan.json"), r#"{"format": 99}"#);
     home.run(status).fails(1, &["plan.json", "it is of format 99", "ai-how cluster destroy"]);
     home.run(["ssh", "--file", "lab.yaml", "controller"]).fails(1, &["it is of format 99"]);
+    for (content, told) in [
+        (&br#"{"format": 99}"#[..], "use the ai-how that wrote it"),
+        (b"", "move it away"),
+        (b"{\"format\": 1, \"lab\"", "it is damaged"),
+        (b"\xff\xfe", "it is damaged"),
+    ] {
+        home.write(format!("{folder}/plan.json"), content);
+        home.run(status).fails(1, &["plan.json", told]);
+        for all in [&["topology"][..], &["vm", "status", "hpc-controller"]] {
+            let ran = home.run(all);
+            assert!(ran.err.contains("is left out: ") && ran.err.contains(told), "{ran:#?}");
+        }
+    }
     home.run(["cluster", "destroy", "lab.yaml", "--force"]).succeeds();
     assert!(!std::path::Path::new(&folder).exists());
 }

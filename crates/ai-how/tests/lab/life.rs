@@ -1,6 +1,6 @@
 //! The life of a cluster: start, look, stop, start again, destroy.
 
-use std::{collections::BTreeSet, io::Write, process::Stdio};
+use std::{collections::BTreeSet, fs, io::Write, process::Stdio};
 
 use crate::{
     bench::{Bench, words},
@@ -17,6 +17,7 @@ fn a_cluster_lives_over_a_stop_and_leaves_nothing() {
     let ready = status["nodes"].as_array().unwrap().iter().filter(|node| node["ready"] == true).count();
     assert_eq!(ready, 2, "{status}");
     only_the_keeper_stays(&bench);
+    what_runs_is_known_without_the_record(&bench);
 
     // Every node is who the plan says it is, and reaches the other by name.
     let on = |node: &str, command: &str| bench.ok(&["ssh", "--file", "bench.yaml", node, command]);
@@ -73,6 +74,18 @@ fn only_the_keeper_stays(bench: &Bench) {
     let programs: BTreeSet<String> = lines.iter().map(|line| program(line)).collect();
     let known = ["unshare", "ai-how", "dnsmasq", "libvirtd", "qemu-system-x86_64"].map(str::to_owned);
     assert!(programs.is_subset(&known.into()), "{lines:#?}");
+}
+
+/// Without `plan.json` the marks of machines tell what runs.
+fn what_runs_is_known_without_the_record(bench: &Bench) {
+    let lab = fs::read_dir(bench.path("state/labs")).unwrap().next().unwrap().unwrap().path();
+    let (record, away) = (lab.join("plan.json"), bench.path("away"));
+    fs::rename(&record, &away).unwrap();
+    assert!(bench.ok(&["topology"]).contains("compute-01"));
+    assert!(bench.ok(&["vm", "status", "hpc-compute-01"]).contains("running"));
+    assert!(bench.ok(&["ssh-config", "--file", "bench.yaml"]).contains("Host compute-01"));
+    assert_eq!(bench.ok(&["ssh", "--file", "bench.yaml", "compute-01", "hostname"]), "compute-01\n");
+    fs::rename(&away, &record).unwrap();
 }
 
 /// Commands on several nodes, files to and from them, their logs, and programs that only know OpenSSH.
