@@ -111,6 +111,7 @@ pub(crate) fn plan(path: &Path, settings: &Settings) -> Result<plan::Plan, Failu
 /// The plan of a lab's file, and where the lab lives.
 pub(crate) fn site(lab: &cli::Lab, settings: &Settings) -> Result<(plan::Plan, Site), Failure> {
     let plan = plan(&lab.file, settings)?;
+    settings.check_state()?;
     let site = settings.site(&plan.lab, &lab.file, lab.place);
     match &lab.fork {
         None => Ok((plan, site)),

@@ -64,6 +64,7 @@ impl From<engine::Error> for Failure {
             | E::HasDisk { .. }
             | E::OtherPlan { .. }
             | E::NotReady { .. }
+            | E::Damaged { .. }
             | E::SnapshotExists { .. }
             | E::ForkExists { .. }
             | E::OtherBase { .. }

@@ -8,7 +8,12 @@ use system::cancel::Cancel;
 use crate::{cli, failure::Failure, output, settings::Settings};
 
 /// The labs that were started, with what each was started as. One that cannot be read is told and left out.
-pub(crate) fn all(place: cli::Place, settings: &Settings, cancel: &Cancel) -> Vec<(Site, Plan)> {
+pub(crate) fn all(
+    place: cli::Place,
+    settings: &Settings,
+    cancel: &Cancel,
+) -> Result<Vec<(Site, Plan)>, Failure> {
+    settings.check_state()?;
     let place = match place {
         cli::Place::Private => Place::Private,
         cli::Place::System => Place::System,
@@ -24,5 +29,5 @@ pub(crate) fn all(place: cli::Place, settings: &Settings, cancel: &Cancel) -> Ve
             }
         }
     };
-    Folder::all(&settings.state).into_iter().filter_map(read).collect()
+    Ok(Folder::all(&settings.state).into_iter().filter_map(read).collect())
 }

@@ -77,6 +77,17 @@ impl Settings {
         Site { place, folder: Folder::new(&self.state, &format!("{name}-{hash}")), cache: self.cache.clone() }
     }
 
+    /// Refuses to look for labs where there can be none.
+    pub(crate) fn check_state(&self) -> Result<(), Failure> {
+        if self.state.is_dir() || self.state.symlink_metadata().is_err() {
+            return Ok(());
+        }
+        let state = self.state.display();
+        Err(Failure::environment(format!(
+            "labs are kept in {state}, which is no folder; --state names another"
+        )))
+    }
+
     /// Tells why a command failed, for programs as one object.
     pub(crate) fn say_failure(&self, failure: &Failure) {
         let message = failure.message();

@@ -130,9 +130,17 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// A disk that is to be copied cannot be trusted.
+    #[error("the disk {} is damaged, so it is not copied: {why}", path.display())]
+    Damaged {
+        /// The disk.
+        path: PathBuf,
+        /// What `qemu-img check` says.
+        why: String,
+    },
     /// Not a name that a snapshot or a fork can have.
     #[error(
-        "`{name}` is no name for this: up to 64 letters, digits, dashes, dots and underscores, no dot first"
+        "`{name}` is no name for this: up to 64 letters, digits, dashes, dots and underscores, no dot or dash first"
     )]
     SnapshotName {
         /// The name.

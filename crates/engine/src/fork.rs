@@ -16,7 +16,7 @@ use system::{cancel::Cancel, file};
 use crate::{
     Error, Place, Session, Site, Start, access,
     freeze::Frozen,
-    snapshot::{Staging, is_name},
+    snapshot::{Staging, check_name},
     start::{Placed, Starting},
 };
 
@@ -29,9 +29,7 @@ impl Site {
     /// # Errors
     /// It is no name.
     pub fn fork(&self, name: &str) -> Result<Self, Error> {
-        if !is_name(name) {
-            return Err(Error::SnapshotName { name: name.to_owned() });
-        }
+        check_name(name)?;
         if self.place != Place::Private {
             return Err(Error::NotPrivate);
         }

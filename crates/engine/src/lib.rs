@@ -50,7 +50,7 @@ pub use keep::Deployed;
 pub use memory::room;
 pub use scope::Scope;
 pub use session::{Place, Session, Site};
-pub use snapshot::{Snapshot, Snapshots};
+pub use snapshot::{Snapshot, Snapshots, check_name};
 pub use start::{Start, Started, Templates, images, own_image, title};
 pub use status::{NodeStatus, status};
 pub use stop::leaks;

@@ -95,7 +95,8 @@ impl Snapshots {
 
     fn find(&self, name: &str) -> Result<Snapshot, Error> {
         // A name is no way to another folder.
-        let found = Some(name).filter(|name| is_name(name)).and_then(|name| read(&self.folder.join(name)));
+        let found =
+            Some(name).filter(|name| check_name(name).is_ok()).and_then(|name| read(&self.folder.join(name)));
         found.ok_or_else(|| {
             let known: Vec<String> = self.list().into_iter().map(|snapshot| snapshot.name).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -126,10 +127,17 @@ pub(crate) fn clear_half_made(snapshots: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// A name is a folder's, and must not look like one that is being made or removed.
-pub(crate) fn is_name(name: &str) -> bool {
+/// Whether a snapshot or a fork can be called this. It is a folder's name, must not look like one that is being made or
+/// removed, and is typed as an argument.
+///
+/// # Errors
+/// It cannot.
+pub fn check_name(name: &str) -> Result<(), Error> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.chars().all(fits)
+    if !name.is_empty() && name.len() <= 64 && !name.starts_with(['.', '-']) && name.chars().all(fits) {
+        return Ok(());
+    }
+    Err(Error::SnapshotName { name: name.to_owned() })
 }
 
 impl Session {
@@ -149,9 +157,7 @@ impl Session {
     ) -> Result<Snapshot, Error> {
         self.can_freeze()?;
         let store = &snapshots.folder;
-        if !is_name(name) {
-            return Err(Error::SnapshotName { name: name.to_owned() });
-        }
+        check_name(name)?;
         if store.join(name).exists() {
             return Err(Error::SnapshotExists { name: name.to_owned() });
         }

@@ -65,6 +65,12 @@ impl Site {
 
 /// Half a disk is never taken for a whole one, so it gets its name later.
 fn copy_volume(volume: &Path, part: &Path) -> Result<(), Error> {
+    // What a disk has lost is read as zeros otherwise. Space that it has lost track of is no damage: status 3.
+    let check = Command::new("qemu-img").args(["check", "-q", "-f", "qcow2"]).arg(volume).output()?;
+    if !matches!(check.code, 0 | 3) {
+        let why = check.stderr.lines().next().unwrap_or("it has lost a part").to_owned();
+        return Err(Error::Damaged { path: volume.to_owned(), why });
+    }
     // QEMU's own lock keeps this from reading a disk that a machine writes to.
     let convert = Command::new("qemu-img").args(["convert", "-q", "-f", "qcow2", "-O", "qcow2"]);
     convert.arg(volume).arg(part).run()?;

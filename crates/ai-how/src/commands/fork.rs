@@ -17,6 +17,7 @@ pub(crate) fn run(
     settings: &Settings,
     cancel: &Cancel,
 ) -> Result<u8, Failure> {
+    names.iter().try_for_each(|name| engine::check_name(name))?;
     let work = Work { verb: "fork", lab, format, settings, cancel };
     work.on_running(|session, start, run| {
         for mut fork in session.fork(names, start, run.sink(), cancel)? {

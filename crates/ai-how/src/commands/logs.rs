@@ -16,18 +16,15 @@ use crate::{cli::Logs, exit, failure::Failure, output, settings::Settings};
 const LOOK: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(arguments: &Logs, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
-    let (site, node) = reach::find(&arguments.at.lab(), &arguments.node, settings)?;
     if arguments.journal {
-        let session =
-            site.find(cancel)?.ok_or_else(|| engine::Error::NotRunning { lab: site.folder.id() })?;
         let mut words: Vec<String> = ["journalctl", "--no-pager", "--lines"].map(str::to_owned).into();
         words.push(arguments.lines.to_string());
         words.extend(arguments.follow.then(|| "--follow".to_owned()));
         // The node's shell reads the words.
         words.extend(arguments.unit.iter().map(|unit| format!("--unit={}", shell_quote(unit.as_ref()))));
-        let code = session.ssh().interactive(&node.label, &words)?;
-        return Ok(u8::try_from(code).unwrap_or(exit::FAILED));
+        return reach::on_terminal(&arguments.at, &arguments.node, &words, settings, cancel);
     }
+    let (site, node) = reach::find(&arguments.at.lab(), &arguments.node, settings)?;
     let path = site.folder.path().join(&node.console);
     if !path.exists() {
         let message = format!("{} has no console log yet: it was never started", node.label);

@@ -21,11 +21,36 @@ use crate::{
 
 /// Ends with the status of what ran on the node.
 pub(crate) fn ssh(arguments: &Ssh, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
-    let lab = arguments.at.lab();
-    let (site, node) = find(&lab, &arguments.node, settings)?;
+    on_terminal(&arguments.at, &arguments.node, &arguments.command, settings, cancel)
+}
+
+/// Runs a command on a node with this terminal, and ends with its status.
+pub(super) fn on_terminal(
+    at: &At,
+    node: &str,
+    command: &[String],
+    settings: &Settings,
+    cancel: &Cancel,
+) -> Result<u8, Failure> {
+    let (site, node) = find(&at.lab(), node, settings)?;
     let session = site.find(cancel)?.ok_or_else(|| engine::Error::NotRunning { lab: site.folder.id() })?;
-    let code = session.ssh().interactive(&node.label, &arguments.command)?;
+    let code = session.ssh().interactive(&node.label, command)?;
+    // OpenSSH has said that it could not connect; why, it cannot know.
+    if code == NO_CONNECTION
+        && let Some(plan) = site.as_started(cancel)?
+        && !session.running(&plan)?.contains(&node.label)
+    {
+        return Err(off(&node.label));
+    }
     Ok(u8::try_from(code).unwrap_or(exit::FAILED))
+}
+
+/// OpenSSH's status where it reaches nobody, which a command may have, too.
+const NO_CONNECTION: i32 = 255;
+
+fn off(label: &str) -> Failure {
+    let message = format!("{label} does not run; `ai-how node start {label}` starts it");
+    Failure::new(exit::FAILED, message)
 }
 
 pub(crate) fn console(arguments: &cli::Console, settings: &Settings) -> Result<u8, Failure> {
@@ -95,7 +120,7 @@ fn chosen(arguments: &Exec, plan: &Plan, running: &[String]) -> Result<Vec<Strin
     for name in &arguments.node {
         let node = plan.find(name).ok_or_else(|| unknown(name, &arguments.at.file, plan))?;
         if !running.contains(&node.label) {
-            return Err(Failure::new(exit::FAILED, format!("{} does not run", node.label)));
+            return Err(off(&node.label));
         }
         named.push(&node.label);
     }

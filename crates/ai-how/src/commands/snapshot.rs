@@ -63,6 +63,7 @@ fn snapshots(lab: &Lab, node: Option<&String>, settings: &Settings) -> Result<(S
 }
 
 fn create(name: &str, node: Option<&String>, work: &Work<'_>) -> Result<u8, Failure> {
+    engine::check_name(name)?;
     let (_, snapshots) = snapshots(work.lab, node, work.settings)?;
     work.on_running(|session, start, run| {
         let snapshot = session.take_snapshot(&snapshots, name, start, run.sink(), work.cancel)?;

@@ -73,12 +73,15 @@ fn machines<'a>(plan: &'a Plan, from: &[PathBuf], lab: &Lab) -> Result<Vec<Taken
             let node = node.ok_or_else(|| unknown(&machine.name, &lab.file, plan))?;
             // As the tool itself read it: from where it was started.
             let volume = Path::new(&machine.volume).to_owned();
-            if !volume.exists() {
+            if !volume.is_file() {
                 return Err(refused(format!(
                     "the disk of {} is not there: {}",
                     machine.name,
                     volume.display()
                 )));
+            }
+            if machines.iter().any(|taken: &Taken<'_>| taken.node.domain == node.domain) {
+                return Err(refused(format!("{} is in these state files twice", machine.name)));
             }
             machines.push(Taken { node, volume });
         }

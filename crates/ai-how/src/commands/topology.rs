@@ -50,5 +50,5 @@ fn there(place: Place, settings: &Settings, cancel: &Cancel) -> Result<Vec<(Plan
         let nodes = engine::status(&site, &plan, cancel)?;
         Ok((plan, nodes.into_iter().map(|node| (node.domain, node.state)).collect()))
     };
-    labs::all(place, settings, cancel).into_iter().map(with_states).collect()
+    labs::all(place, settings, cancel)?.into_iter().map(with_states).collect()
 }

@@ -56,7 +56,7 @@ impl Found {
                 let plan = site.as_started(cancel)?.unwrap_or(plan);
                 Self::in_lab(lab, plan, site, name).into_iter().collect()
             }
-            None => Self::anywhere(machine, settings, cancel),
+            None => Self::anywhere(machine, settings, cancel)?,
         };
         let mut found: Vec<Self> = found;
         match (found.pop(), found.len()) {
@@ -76,12 +76,12 @@ impl Found {
     }
 
     /// In the labs that were started.
-    fn anywhere(machine: &cli::Machine, settings: &Settings, cancel: &Cancel) -> Vec<Self> {
-        let labs = labs::all(machine.place, settings, cancel).into_iter().filter_map(|(site, plan)| {
+    fn anywhere(machine: &cli::Machine, settings: &Settings, cancel: &Cancel) -> Result<Vec<Self>, Failure> {
+        let labs = labs::all(machine.place, settings, cancel)?.into_iter().filter_map(|(site, plan)| {
             let lab = Lab { file: PathBuf::from(site.folder.id()), place: machine.place, fork: None };
             Self::in_lab(lab, plan, site, &machine.name)
         });
-        labs.collect()
+        Ok(labs.collect())
     }
 
     fn in_lab(lab: Lab, plan: Plan, site: Site, name: &str) -> Option<Self> {

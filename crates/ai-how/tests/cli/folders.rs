@@ -83,9 +83,30 @@ fn options_go_before_variables_and_empty_ones_are_none() {
 fn a_state_folder_that_is_a_file_is_told() {
     let home = home();
     home.write("state", "");
-    home.run(["cluster", "start", "lab.yaml"]).fails(3, &["cannot create the folder", "/state/labs"]);
+    let refused = |state: &str| {
+        for arguments in [
+            &["cluster", "start", "lab.yaml"][..],
+            &["cluster", "status", "lab.yaml"],
+            &["cluster", "destroy", "lab.yaml", "--force"],
+            &["vm", "status", "hpc-controller"],
+            &["topology"],
+        ] {
+            let arguments = [arguments, &["--state", state]].concat();
+            home.run(arguments).fails(3, &["labs are kept in", state, "which is no folder"]);
+        }
+    };
+    refused("state");
+    std::os::unix::fs::symlink("nowhere", home.path("dangling")).unwrap();
+    refused("dangling");
     home.run(["plan", "lab.yaml"]).succeeds();
-    home.run(["cluster", "status", "lab.yaml"]).succeeds();
+}
+
+#[test]
+fn a_link_to_a_state_folder_is_one() {
+    let home = home();
+    std::fs::create_dir(home.path("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("elsewhere", home.path("linked")).unwrap();
+    look_around(&home, &home.path("linked"));
 }
 
 #[test]

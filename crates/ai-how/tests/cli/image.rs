@@ -254,7 +254,7 @@ fn a_killed_build_runs_no_further_and_the_next_one_starts_over() {
     command.env("TMPDIR", home.path("tmp"));
     let mut building = Building::start(command);
     until("the build is in the middle", || home.path("hangs").exists());
-    assert!(home.processes().len() > 2, "the program, its namespaces, the builder and its child");
+    until("the program, its namespaces, the builder and its child run", || home.processes().len() > 2);
     building.signal(Signal::SIGKILL);
     building.end();
     until("every process of the build ends", || home.processes().is_empty());

@@ -98,6 +98,19 @@ fn what_cannot_be_taken_over_is_told_and_nothing_is_half_done() {
     home.write("bad.json", state(&volume, "2.0").replace("hpc-controller\"", "hpc-nobody\""));
     take("bad.json").fails(2, &["hpc-nobody"]);
     assert!(!home.path("state/labs").exists(), "something was made");
+    home.write("bad.json", state(&text(&home.path("old")), "2.0"));
+    take("bad.json").fails(4, &["/old"]);
+    assert!(!home.path("state/labs").exists(), "something was made");
+    home.run(["cluster", "take-over", "w.yaml", "--from", "state.json", "--from", "state.json"])
+        .fails(4, &["hpc-controller is in these state files twice"]);
+
+    // One that lost its end is not taken for one with zeros there.
+    let (raw, cut) = (text(&home.write("full.raw", vec![7; 1 << 20])), home.path("old/cut.qcow2"));
+    qemu_img(&["convert", "-f", "raw", "-O", "qcow2", &raw, &text(&cut)]);
+    fs::OpenOptions::new().write(true).open(&cut).unwrap().set_len(700_000).unwrap();
+    home.write("cut.json", state(&text(&cut), "2.0"));
+    take("cut.json").fails(1, &["cut.qcow2", "damaged"]);
+
     // One disk that cannot be read is enough.
     let broken = text(&home.write("old/hpc-compute-01.qcow2", "no disk"));
     home.write(
@@ -109,7 +122,7 @@ fn what_cannot_be_taken_over_is_told_and_nothing_is_half_done() {
             ),
         ),
     );
-    take("two.json").fails(3, &["hpc-compute-01.qcow2"]);
+    take("two.json").fails(1, &["hpc-compute-01.qcow2"]);
     let disks = || {
         fs::read_dir(
             fs::read_dir(home.path("state/labs")).unwrap().next().unwrap().unwrap().path().join("disks"),
