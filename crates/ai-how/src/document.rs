@@ -14,7 +14,7 @@ use ipnet::Ipv4Net;
 use lab::Folder;
 use system::{environment, file, host};
 
-use crate::{cli, exit, failure::Failure, output, settings::Settings};
+use crate::{cli, exit, failure::Failure, labs, output, settings::Settings};
 
 /// The largest file that is looked at; the loader refuses much smaller ones with a better message.
 const LARGEST: u64 = 64 * 1024 * 1024;
@@ -113,6 +113,7 @@ pub(crate) fn site(lab: &cli::Lab, settings: &Settings) -> Result<(plan::Plan, S
     let plan = plan(&lab.file, settings)?;
     settings.check_state()?;
     let site = settings.site(&plan.lab, &lab.file, lab.place);
+    labs::tell_namesakes(&site, settings);
     match &lab.fork {
         None => Ok((plan, site)),
         Some(name) => Ok((plan, site.fork(name)?)),

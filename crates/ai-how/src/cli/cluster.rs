@@ -45,7 +45,7 @@ pub enum Cluster {
     },
     /// Power every node off; the disks stay
     ///
-    /// Example: ai-how cluster stop config/two-clusters.yaml --cluster hpc
+    /// Example: ai-how cluster stop config/two-clusters.yaml --cluster prod
     Stop {
         /// Which part of which lab.
         #[command(flatten)]

@@ -20,7 +20,7 @@ use crate::{
     confirm::confirm,
     document, exit,
     failure::Failure,
-    output,
+    labs, output,
     run::{About, Run},
     settings::Settings,
 };
@@ -136,6 +136,7 @@ pub(crate) fn start(
     let verdict = accelerator::probe(&settings.cache, plan.archs(), cancel)?;
     let fresh = !site.folder.path().exists();
     let _lock = lock(site)?;
+    labs::remember_file(site, &lab.file)?;
     let losers = changes()?.losers();
     if !losers.is_empty() {
         let what = format!("remove the disks of {} (`ai-how plan --diff` tells why)", losers.join(", "));

@@ -12,7 +12,7 @@ use crate::{
     cli::{Format, Lab},
     document, exit,
     failure::Failure,
-    output,
+    labs, output,
     settings::Settings,
 };
 
@@ -42,6 +42,7 @@ pub(crate) fn run(
     let told = |taken: &Taken<'_>| {
         output::words(format_args!("{}: copied {}\n", taken.node.label, taken.volume.display()));
     };
+    labs::remember_file(&site, &lab.file)?;
     site.take_over(&plan, recorded.as_ref(), &machines, &told)?;
     let file = lab.file.display();
     output::words(format_args!(

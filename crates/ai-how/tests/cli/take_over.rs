@@ -72,6 +72,12 @@ fn a_machine_brings_its_disk_and_leaves_the_old_one_as_it_was() {
     qemu_img(&["convert", "-f", "qcow2", "-O", "raw", &disk, &content]);
     assert_eq!(fs::read(&content).unwrap()[..4096], [b'b'; 4096]);
 
+    // Who renders or moves the file is told where its lab is.
+    home.write("rendered.yaml", FILE);
+    let moved = home.run(["hpc", "status", "rendered.yaml"]);
+    assert!(moved.err.contains("this file has no lab; w-") && moved.err.contains("/w.yaml"), "{moved:#?}");
+    assert_eq!(home.run(["hpc", "status", "w.yaml"]).err, "");
+
     // The next start goes on with it, and makes the other node anew.
     let diff = home.run(["plan", "w.yaml", "--diff", "--format", "json"]).json();
     let actions: Vec<_> =

@@ -81,6 +81,11 @@ fn one_node_changes_and_the_other_does_not_notice() {
     assert!(lab.join("plan.json").exists());
 
     node(&["stop", "compute-01"]);
+    for [verb, what] in [["ssh", "true"], ["logs", "--journal"]] {
+        let output = bench.run(&[verb, "--file", "bench.yaml", "compute-01", what]);
+        assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+        assert!(words(&output).contains("ai-how node start compute-01"), "{}", words(&output));
+    }
     let status = bench.ok(&["cluster", "status", "bench.yaml"]);
     assert!(status.contains("compute-01") && status.contains("off"), "{status}");
     assert_eq!(bench.emulator("controller"), controller);
