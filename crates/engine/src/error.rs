@@ -160,7 +160,7 @@ pub enum Error {
     /// What a node's disk lies on was changed since.
     #[error(
         "{}, which the disk of {node} lies on, is not what it was when the disk was made, and the two do not fit any more; \
-         `ai-how cluster destroy` removes the lab with its disks, and the next start makes new ones",
+         put it back as it was, or make the node anew, without what is on its disk: `ai-how node rebuild {node}`",
         base.display()
     )]
     OtherBase {

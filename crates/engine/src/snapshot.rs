@@ -3,7 +3,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    thread,
 };
 
 use events::{EventKind, Level, Sink};
@@ -20,7 +19,6 @@ use system::{cancel::Cancel, clock, environment, file};
 use crate::{
     Error, Scope, Session, Site, Start, access,
     start::{Placed, Starting},
-    together::together,
 };
 
 /// The version of `snapshot.json`.
@@ -217,11 +215,7 @@ impl Session {
         let of = snapshots.node.as_deref().unwrap_or_default();
         file::write(&self.reverting(), format!("{of}/{name}").as_bytes())?;
         let all = snapshots.placed(start.plan.nodes());
-        thread::scope(|scope| {
-            // A connection of now means nothing to a node of then; it would hang until somebody gives it up.
-            scope.spawn(|| together(&all, |(_, node)| self.ssh().disconnect(&node.label)));
-            self.power_off_now(&all)
-        })?;
+        self.power_off_now(&all)?;
         starting.networks(&observed, |_| true)?;
         let thawed = starting.thaw_all(&nodes, &snapshots.folder.join(name));
         if let Err(error) = thawed {

@@ -1,6 +1,6 @@
 //! Taking a lab down: gently with the disks kept, or for good.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use events::{EventKind, Level, NodeState, Sink};
 use plan::{Plan, model::NodePlan};
@@ -109,6 +109,8 @@ impl Session {
             }
             clock::sleep(Duration::from_millis(100));
         }
+        // It would hang, as it does for a machine that has lost its power.
+        self.ssh().disconnect(label);
         say(NodeState::Stopped);
         Ok(())
     }
@@ -116,7 +118,13 @@ impl Session {
     /// Takes the power from these nodes, all at once.
     pub(crate) fn power_off_now(&self, nodes: &[Placed<'_>]) -> Result<(), Error> {
         let ours = self.marked(&Scope::Lab)?;
-        self.end_domains(ours.iter().filter(|domain| nodes.iter().any(|(_, node)| node.domain == **domain)))
+        thread::scope(|scope| {
+            // A connection to a machine that is gone would hang until somebody gives it up.
+            scope.spawn(|| together(nodes, |(_, node)| self.ssh().disconnect(&node.label)));
+            self.end_domains(
+                ours.iter().filter(|domain| nodes.iter().any(|(_, node)| node.domain == **domain)),
+            )
+        })
     }
 
     /// The domains that bear this lab's mark.
