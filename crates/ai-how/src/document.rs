@@ -12,6 +12,7 @@ use config::{
 use engine::Site;
 use ipnet::Ipv4Net;
 use lab::Folder;
+use report::terminal::Verbosity;
 use system::{environment, file, host};
 
 use crate::{cli, exit, failure::Failure, labs, output, settings::Settings};
@@ -106,6 +107,22 @@ impl Document {
 /// The plan of a file; see [`Document::plan`].
 pub(crate) fn plan(path: &Path, settings: &Settings) -> Result<plan::Plan, Failure> {
     Document::load(path, false, settings)?.plan(settings)
+}
+
+/// Tells that a file has values which nothing can be made of, before something is made of what replaces them.
+pub(crate) fn tell_replaced(path: &Path, settings: &Settings) {
+    // A machine that is named alone is not started from a file.
+    let Ok(document) = Document::load(path, false, settings) else { return };
+    if document.loaded.version != Some(Version::V1) {
+        return;
+    }
+    let count = document.loaded.diagnostics.iter().filter(|found| !found.code.is_about_host()).count();
+    if count > 0 && settings.verbosity != Verbosity::Quiet {
+        let (file, plural) = (path.display(), if count == 1 { "" } else { "s" });
+        output::words(format_args!(
+            "note: {file} has {count} warning{plural}, and what cannot be used is replaced or left out; `ai-how validate {file}` tells\n"
+        ));
+    }
 }
 
 /// The plan of a lab's file, and where the lab lives.

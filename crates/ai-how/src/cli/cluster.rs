@@ -58,6 +58,8 @@ pub enum Cluster {
         format: Format,
     },
     /// Keep what all nodes are at one moment, and go back there
+    ///
+    /// Example: ai-how cluster snapshot list
     #[command(subcommand)]
     Snapshot(Snapshot),
     /// Start the running lab once more, beside itself: the same nodes with the same addresses, each in a network of its own

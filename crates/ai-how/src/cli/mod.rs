@@ -49,7 +49,7 @@ const DEFAULT_FILE_1_0: &str = "config/cluster.yaml";
     arg_required_else_help = true
 )]
 #[command(
-    after_help = "Statuses: 0 ok, 1 failed, 2 usage, 3 environment, 4 config, 5 tests, 130 interrupted"
+    after_help = "Example: ai-how test e2e\n\nStatuses: 0 ok, 1 failed, 2 usage, 3 environment, 4 config, 5 tests, 130 interrupted"
 )]
 pub struct Cli {
     /// What every command takes.
@@ -151,6 +151,8 @@ pub enum Command {
     /// Example: ai-how plan config/lab.yaml --format mermaid
     Plan(Plan),
     /// List devices of this host, and write inventories for Ansible
+    ///
+    /// Example: ai-how inventory gpu
     #[command(subcommand)]
     Inventory(Inventory),
     /// Show labs as a tree: clusters, nodes, and devices with those who want them
@@ -168,9 +170,13 @@ pub enum Command {
         format: Format,
     },
     /// Build, list and remove node images, and the templates made of them
+    ///
+    /// Example: ai-how image list
     #[command(subcommand)]
     Image(Image),
     /// Start, look at, stop and destroy the clusters of a config file
+    ///
+    /// Example: ai-how cluster start config/lab.yaml
     #[command(subcommand)]
     Cluster(Cluster),
     /// Start, look at, stop and destroy the SLURM cluster of a config file, machines only
@@ -189,9 +195,13 @@ pub enum Command {
     #[command(subcommand)]
     System(Workstation),
     /// Start, look at, stop and restart one machine of any lab, by libvirt's name for it
+    ///
+    /// Example: ai-how vm status hpc-controller
     #[command(subcommand)]
     Vm(Vm),
     /// Add, remove, resize, rebuild, start and stop single nodes
+    ///
+    /// Example: ai-how node add
     #[command(subcommand)]
     Node(Node),
     /// Open a shell on a node, or run a command there

@@ -102,6 +102,8 @@ pub enum Node {
         how: Change,
     },
     /// Keep what one node is at a moment, and go back there
+    ///
+    /// Example: ai-how node snapshot list compute-01
     #[command(subcommand)]
     Snapshot(NodeSnapshot),
 }

@@ -43,10 +43,10 @@ pub struct PlanShow {
     /// Show instead what a start would change of what there is, and what was changed behind its back.
     #[arg(long)]
     pub diff: bool,
-    /// Whose libvirt runs the machines.
+    /// Whose libvirt runs the machines that --diff looks at.
     #[arg(long = "lab", value_enum, default_value_t, value_name = "PLACE", requires = "diff")]
     pub place: Place,
-    /// A fork of the lab, instead of the lab itself.
+    /// Let --diff look at a fork of the lab, instead of the lab itself.
     #[arg(long, value_name = "NAME", requires = "diff")]
     pub fork: Option<String>,
     /// Only this cluster of it.

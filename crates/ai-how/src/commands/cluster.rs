@@ -125,6 +125,7 @@ pub(crate) fn start(
 ) -> Result<u8, Failure> {
     let Target { lab, plan, site } = *target;
     fork_is_there(target)?;
+    document::tell_replaced(&lab.file, settings);
     let changes = || {
         let changes = changes::find(site, plan, &how.scope, cancel)?;
         Ok::<_, Failure>(if how.rebuild { changes.rebuilding() } else { changes })

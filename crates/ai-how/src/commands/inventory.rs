@@ -180,7 +180,10 @@ fn generate(arguments: &Generate, kind: &str, settings: &Settings, cancel: &Canc
     let hosts = if kind == "slurm" {
         generated::slurm(cluster, &document.data(settings)?, &off, &reach)
     } else {
-        generated::kubernetes(cluster, &off, &reach)
+        // Host keys of machines to come are not known to anybody.
+        let arguments = Some(reach.arguments).filter(|arguments| !arguments.is_empty());
+        let arguments = arguments.unwrap_or_else(|| "-o StrictHostKeyChecking=accept-new".to_owned());
+        generated::kubernetes(cluster, &off, &Reach { arguments, ..reach })
     };
     write(arguments, &hosts)?;
     if let Some(output) = &arguments.output {

@@ -29,7 +29,7 @@ pub(crate) fn completion(shell: Shell) -> Result<u8, Failure> {
 pub(crate) fn man(folder: &Path) -> Result<u8, Failure> {
     file::create_folder(folder)?;
     clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), folder)
-        .map_err(Failure::environment)?;
+        .map_err(file::Error::new("write the pages to", folder))?;
     output::words(format_args!("the pages are in {}\n", folder.display()));
     Ok(exit::OK)
 }

@@ -259,9 +259,8 @@ pub(super) fn state(status: &str) -> &str {
 /// The first GPU that a node has for itself, as version 1.0 shows it.
 pub(super) fn gpu(node: &NodePlan) -> Option<String> {
     let device = node.devices.iter().find(|device| device.kind == DeviceKind::Gpu)?;
-    let ids = device.vendor_id.as_ref().zip(device.device_id.as_ref());
-    let ids = ids.map(|(vendor, device)| format!(" ({vendor}:{device})")).unwrap_or_default();
-    Some(format!("{}{ids}", device.source))
+    let word = |id: &Option<String>| id.clone().unwrap_or_else(|| "unknown".to_owned());
+    Some(format!("{} ({}:{})", device.source, word(&device.vendor_id), word(&device.device_id)))
 }
 
 /// A cluster as `system status` of version 1.0 shows it.

@@ -46,9 +46,6 @@ fn every_command_shows_an_example_that_is_one() {
     fn walk(command: &clap::Command, wrong: &mut Vec<String>) {
         for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
             walk(inner, wrong);
-            if inner.is_subcommand_required_set() {
-                continue;
-            }
             let about = inner.get_long_about().map(ToString::to_string).unwrap_or_default();
             let Some((_, example)) = about.split_once("Example: ") else {
                 wrong.push(format!("{} has no example", inner.get_name()));

@@ -73,6 +73,17 @@ fn each_verb_means_its_own_cluster_and_a_file_without_it_is_told() {
 }
 
 #[test]
+fn a_start_tells_that_it_does_not_do_all_that_is_written() {
+    let home = home();
+    let text = fs::read_to_string(home.path("workstation.yaml")).unwrap();
+    home.write("odd.yaml", text.replace("192.168.100.12", "192.168.7.12"));
+    let ran = home.run(["cluster", "start", "odd.yaml", "--dry-run"]);
+    assert!(ran.err.contains("odd.yaml has 1 warning, and what cannot be used is replaced"), "{ran:?}");
+    let ran = home.run(["cluster", "start", "lab.yaml", "--dry-run"]);
+    assert_eq!(ran.err, "");
+}
+
+#[test]
 fn a_machine_that_no_lab_has_is_told() {
     let home = home();
     for verb in ["start", "stop", "restart", "status"] {
