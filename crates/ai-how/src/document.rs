@@ -59,7 +59,7 @@ impl Document {
         if let Some(lab) = &self.loaded.lab {
             return Ok(plan::plan(&self.with_images(lab.clone(), settings)));
         }
-        output::words(self.text(settings.facts.colour));
+        output::painted(self.text(settings.facts.colour));
         let errors = self.loaded.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
         let plural = if errors == 1 { "" } else { "s" };
         Err(Failure::new(exit::CONFIG, format!("{} has {errors} error{plural}", self.path.display())))

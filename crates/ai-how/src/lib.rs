@@ -28,7 +28,11 @@ use system::cancel::Cancel;
 
 /// Reads the arguments, does what they say, and returns the status to end with.
 pub fn run() -> ExitCode {
-    let matches = Cli::command().get_matches();
+    let matches = Cli::command().try_get_matches().unwrap_or_else(|error| {
+        // What is wrong is told with words of the command line, which may hold anything.
+        let words = std::env::args_os().map(|word| output::clean(&word.to_string_lossy()));
+        Cli::command().try_get_matches_from(words).err().unwrap_or(error).exit()
+    });
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let settings = Settings::new(&cli.global, asks_for_json(&matches));
     match dispatch(cli.command, &settings) {
