@@ -13,7 +13,8 @@ fuzz_target!(|bytes: &[u8]| {
     let context = Context {
         environment: [("HOME".to_owned(), "/home/ada".to_owned())].into(),
         process_id: 1,
-        host: Some(HostFacts { memory_mib: 4096, free_disk_gib: 100, subnets: Vec::new() }),
+        images: vec!["debian-13".to_owned()],
+        host: Some(HostFacts { cpus: 4, memory_mib: 4096, free_disk_gib: 100, subnets: Vec::new() }),
         strict: false,
     };
     let (loaded, _) = survives(bytes, &context);

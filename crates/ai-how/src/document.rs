@@ -1,12 +1,13 @@
 //! A config file, loaded with the surroundings of this process.
 
 use std::{
-    fs, io,
+    collections::BTreeSet,
+    fs,
     path::{Path, PathBuf},
 };
 
 use config::{
-    Context, Diagnostic, HostFacts, Loaded, Report, Severity, Source, Version, diagnostic,
+    Context, Diagnostic, HostFacts, Loaded, PathKind, Report, Severity, Source, Version, diagnostic,
     model::{Image, Lab},
 };
 use engine::Site;
@@ -16,9 +17,6 @@ use report::terminal::Verbosity;
 use system::{environment, file, host};
 
 use crate::{cli, exit, failure::Failure, labs, output, settings::Settings};
-
-/// The largest file that is looked at; the loader refuses much smaller ones with a better message.
-const LARGEST: u64 = 64 * 1024 * 1024;
 
 /// A config file that was read.
 #[derive(Debug)]
@@ -40,7 +38,13 @@ impl Document {
     pub(crate) fn of(path: &Path, bytes: Vec<u8>, strict: bool, settings: &Settings) -> Self {
         let context = Context { strict, ..context(path, settings) };
         let loaded = config::load(&Source { name: &path.to_string_lossy(), bytes: &bytes }, &context);
-        Self { path: path.to_owned(), bytes, loaded }
+        let mut document = Self { path: path.to_owned(), bytes, loaded };
+        let base = document.base(&context);
+        document.loaded.look(|named| match named.kind {
+            PathKind::Image => base.join(&named.path).is_file(),
+            PathKind::Directory => Path::new(&named.path).is_dir(),
+        });
+        document
     }
 
     /// Its text, where that is one.
@@ -51,7 +55,7 @@ impl Document {
 
     /// One that is not looked at further than this.
     pub(crate) fn with_findings(path: &Path, bytes: Vec<u8>, diagnostics: Vec<Diagnostic>) -> Self {
-        let loaded = Loaded { lab: None, version: None, diagnostics, omitted: 0 };
+        let loaded = Loaded { lab: None, version: None, diagnostics, paths: Vec::new(), omitted: 0 };
         Self { path: path.to_owned(), bytes, loaded }
     }
 
@@ -60,19 +64,24 @@ impl Document {
         if let Some(lab) = &self.loaded.lab {
             return Ok(plan::plan(&self.with_images(lab.clone(), settings)));
         }
-        output::words(self.text(settings.facts.colour));
+        output::painted(self.text(settings.facts.colour));
         let errors = self.loaded.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
         let plural = if errors == 1 { "" } else { "s" };
         Err(Failure::new(exit::CONFIG, format!("{} has {errors} error{plural}", self.path.display())))
     }
 
-    /// The lab with the paths of images of the user's made absolute, and a look at how each one boots. They are relative to
-    /// the file, or in version 1.0 to the top of its repository, where the tool of that version was run.
-    fn with_images(&self, mut lab: Lab, settings: &Settings) -> Lab {
-        let base = match self.loaded.version {
-            Some(Version::V1) => context(&self.path, settings).environment["TOT"].clone().into(),
+    /// What paths of images are relative to: the file, or in version 1.0 the top of its repository, where the tool of that
+    /// version was run.
+    fn base(&self, context: &Context) -> PathBuf {
+        match self.loaded.version {
+            Some(Version::V1) => context.environment.get("TOT").map(PathBuf::from).unwrap_or_default(),
             _ => folder(&self.path),
-        };
+        }
+    }
+
+    /// The lab with the paths of images of the user's made absolute, and a look at how each one boots.
+    fn with_images(&self, mut lab: Lab, settings: &Settings) -> Lab {
+        let base = self.base(&context(&self.path, settings));
         for node in lab.clusters.iter_mut().flat_map(|cluster| &mut cluster.nodes) {
             if let Image::File(name) = &node.image {
                 let path = base.join(name);
@@ -137,14 +146,9 @@ pub(crate) fn site(lab: &cli::Lab, settings: &Settings) -> Result<(plan::Plan, S
     }
 }
 
-/// The content of a file that the user names.
+/// The content of a file that the user names; of one that is larger than any config, as much as shows that.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    use io::Read;
-    let mut bytes = Vec::new();
-    fs::File::open(path)
-        .and_then(|file| file.take(LARGEST).read_to_end(&mut bytes))
-        .map_err(|error| Failure::new(exit::USAGE, format!("cannot read {}: {error}", path.display())))?;
-    Ok(bytes)
+    file::read_given(path, config::LARGEST as u64 + 1).map_err(|error| Failure::new(exit::USAGE, error))
 }
 
 /// The folder that a file is in.
@@ -166,6 +170,12 @@ pub(crate) fn context(path: &Path, settings: &Settings) -> Context {
     Context {
         environment,
         process_id: std::process::id(),
+        images: image::RECIPES
+            .iter()
+            .map(|recipe| recipe.name.to_owned())
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect(),
         host: Some(HostFacts {
             cpus: host::cpus() as u64,
             memory_mib: host::memory_mib(),

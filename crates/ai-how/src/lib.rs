@@ -34,7 +34,11 @@ pub fn run() -> ExitCode {
             output::words(format_args!("error: {}\n", failure.message()))
         });
     }
-    let matches = Cli::command().get_matches();
+    let matches = Cli::command().try_get_matches().unwrap_or_else(|error| {
+        // What is wrong is told with words of the command line, which may hold anything.
+        let words = std::env::args_os().map(|word| output::clean(&word.to_string_lossy()));
+        Cli::command().try_get_matches_from(words).err().unwrap_or(error).exit()
+    });
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let settings = Settings::new(&cli.global, asks_for_json(&matches));
     end(dispatch(cli.command, &settings), |failure| settings.say_failure(failure))
@@ -90,10 +94,10 @@ fn dispatch(command: Command, settings: &Settings) -> Result<u8, Failure> {
 
 fn internal(command: Internal) -> Result<u8, Failure> {
     match command {
-        Internal::LabProxy { folder, address, port } => commands::proxy::proxy(&folder, address, port),
-        Internal::LabConnect { address, port } => commands::proxy::connect(address, port),
-        Internal::LabRelease => release(),
-        Internal::LabKeeper { folder, cache, accelerator } => {
+        Internal::Proxy { folder, address, port } => commands::proxy::proxy(&folder, address, port),
+        Internal::Connect { address, port } => commands::proxy::connect(address, port),
+        Internal::Release => release(),
+        Internal::Keeper { folder, cache, accelerator } => {
             lab::keeper::run(&folder, &cache, accelerator == "kvm")
                 .map(|()| exit::OK)
                 .map_err(Failure::environment)

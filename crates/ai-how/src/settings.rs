@@ -98,7 +98,7 @@ impl Settings {
             output::words(format_args!("{}\n", json!({"error": message, "code": failure.code()})));
         } else {
             let label = if self.facts.colour { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
-            output::words(format_args!("{label}: {message}\n"));
+            output::painted(format_args!("{label}: {}\n", output::clean(&message)));
         }
     }
 }

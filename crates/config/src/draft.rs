@@ -79,7 +79,7 @@ pub(crate) struct Node {
     pub(crate) cpus: u64,
     pub(crate) memory_mib: Located<u64>,
     pub(crate) disk_gib: Located<u64>,
-    pub(crate) image: Image,
+    pub(crate) image: Located<Image>,
     /// The first one is the one it is reached by.
     pub(crate) interfaces: Vec<Interface>,
     pub(crate) auto_start: bool,
@@ -203,6 +203,19 @@ pub(crate) fn addresses<'a>(
     list.into_iter().filter_map(|text| Some(address(text, findings)?.value)).collect()
 }
 
+/// Networks that no cards can be on, with what they are for.
+const SPECIAL: [(Ipv4Net, &str); 5] = [
+    (Ipv4Net::new_assert(Ipv4Addr::new(0, 0, 0, 0), 8), "machines that have no address yet"),
+    (Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8), "what a machine says to itself"),
+    (Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16), "addresses that machines choose for themselves"),
+    (Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 4), "messages to many machines"),
+    (Ipv4Net::new_assert(Ipv4Addr::new(240, 0, 0, 0), 4), "nobody yet, and for messages to all machines"),
+];
+
+fn overlap(one: Ipv4Net, other: Ipv4Net) -> bool {
+    one.contains(&other.network()) || other.contains(&one.network())
+}
+
 /// Reads an IPv4 network; bits behind the prefix are reported and cleared.
 pub(crate) fn subnet(text: &Located<String>, findings: &mut Findings) -> Option<Located<Ipv4Net>> {
     let Ok(given) = text.value.parse::<Ipv4Net>() else {
@@ -218,6 +231,16 @@ pub(crate) fn subnet(text: &Located<String>, findings: &mut Findings) -> Option<
         return None;
     };
     let value = given.trunc();
+    if let Some((special, what)) = SPECIAL.iter().find(|(special, _)| overlap(*special, value)) {
+        let found = findings
+            .meaning(Code::InvalidSubnet, text.span, format!("`{given}` cannot be the network of a lab"))
+            .cause(format!("`{special}` is for {what}"))
+            .help(
+                findings.help("choose a private network, like `192.168.190.0/24`", "a free network is used"),
+            );
+        findings.push(found);
+        return None;
+    }
     if value != given {
         let found = findings
             .meaning(

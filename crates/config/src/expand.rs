@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
+use std::num::IntErrorKind;
 use std::str::Chars;
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -138,7 +139,7 @@ fn explain(error: &ExpandError, span: crate::Span, environment: &BTreeMap<String
                 None => format!("set it, or write `${{{name}:-default}}`; a literal dollar is `\\$`"),
             };
             Diagnostic::error(Code::UnboundVariable, span, shown(&error.to_string()))
-                .cause("a file with `${` in it has all its variables replaced")
+                .cause("every `$NAME` and `${NAME}` in the values of this file is replaced")
                 .help(help)
         }
         ExpandError::Refused(name, reason) => {
@@ -147,7 +148,7 @@ fn explain(error: &ExpandError, span: crate::Span, environment: &BTreeMap<String
                 .help(format!("set `{}`", shown(name)))
         }
         ExpandError::Malformed(_) => Diagnostic::error(Code::BadExpansion, span, error.to_string())
-            .cause("a file with `${` in it has all its variables replaced")
+            .cause("every `$NAME` and `${NAME}` in the values of this file is replaced")
             .help("write `${NAME}` or `${NAME:-default}`; a literal dollar is `\\$`"),
     }
 }
@@ -321,23 +322,35 @@ fn part(value: &str, range: &str) -> Result<String, ExpandError> {
     if range.is_empty() || length.is_some_and(|length| length.contains(':')) {
         return Err(ExpandError::Malformed("a part is `${NAME:OFFSET}` or `${NAME:OFFSET:LENGTH}`"));
     }
-    let length = match length.map(|length| (length, length.parse::<i64>())) {
+    let length = match length.map(|length| (length, number(length))) {
         None => None,
-        Some((_, Ok(length))) if length < 0 => {
+        Some((_, Some(length))) if length < 0 => {
             return Err(ExpandError::Malformed("the length of a part cannot be negative"));
         }
-        Some((_, Ok(length))) => Some(length),
-        Some((text, Err(_))) if text.chars().all(is_name) => Some(0),
+        Some((_, Some(length))) => Some(length),
+        Some((text, None)) if text.chars().all(is_name) => Some(0),
         Some(_) => return Err(ExpandError::Malformed("the length of a part must be a number")),
     };
     let characters: Vec<char> = value.chars().collect();
     let size = i64::try_from(characters.len()).unwrap_or(i64::MAX);
-    let offset = offset.parse::<i64>().unwrap_or(0);
+    let offset = number(offset).unwrap_or(0);
     let from_start = |at: i64| if at < 0 { at.saturating_add(size).max(0) } else { at.min(size) };
     let start = from_start(offset);
     let end = length.map_or(size, |length| from_start(offset.saturating_add(length)));
     let count = usize::try_from(end - start).unwrap_or(0);
     Ok(characters.into_iter().skip(usize::try_from(start).unwrap_or(0)).take(count).collect())
+}
+
+/// A whole number; one that is larger than any text is long keeps to the limit.
+fn number(text: &str) -> Option<i64> {
+    match text.parse() {
+        Ok(number) => Some(number),
+        Err(error) => match error.kind() {
+            IntErrorKind::PosOverflow => Some(i64::MAX),
+            IntErrorKind::NegOverflow => Some(i64::MIN),
+            _ => None,
+        },
+    }
 }
 
 fn is_name(c: char) -> bool {
@@ -386,6 +399,10 @@ mod tests {
             ("${X:1}", "yz"),
             ("${X:0:2}", "xy"),
             ("${X:9}", ""),
+            ("${X:0:99999999999999999999}", "xyz"),
+            ("${X:1:9223372036854775807}", "yz"),
+            ("${X:99999999999999999999}", ""),
+            ("${X: -99999999999999999999}", "xyz"),
             ("${HOME:1:4}", "home"),
             ("${NO:-${X}/y}", "xyz/y"),
             ("${NO:-${NO:-${HOME}}}", "/home/ada"),

@@ -17,6 +17,7 @@ mod expand;
 pub mod hardware;
 pub mod model;
 pub mod nodes;
+mod paths;
 mod schema;
 mod settle;
 mod shape;
@@ -34,9 +35,10 @@ use ipnet::Ipv4Net;
 
 pub use diagnostic::{Code, Diagnostic, Label, Report, Severity, Span};
 pub use expand::{ExpandError, expand};
+pub use paths::{HostPath, PathKind};
 pub use schema::{schema_v1, schema_v2, schemas};
 pub use version::Version;
-pub use yaml::{Entries, Lenient, Located};
+pub use yaml::{Entries, LARGEST, Lenient, Located};
 
 use draft::Findings;
 use yaml::{Dialect, Document, Resolved, Text, from_node};
@@ -60,6 +62,8 @@ pub struct Context {
     pub environment: BTreeMap<String, String>,
     /// What `$$` stands for.
     pub process_id: u32,
+    /// The names of the images that can be built; without any, every name will do.
+    pub images: Vec<String>,
     /// What the lab is to run on, when that is known.
     pub host: Option<HostFacts>,
     /// Makes warnings errors, apart from those about the host.
@@ -88,6 +92,8 @@ pub struct Loaded {
     pub version: Option<Version>,
     /// What was found, in the order of the document.
     pub diagnostics: Vec<Diagnostic>,
+    /// The files and directories of the host that the document names; see [`Loaded::look`].
+    pub paths: Vec<HostPath>,
     /// How many more findings there are than are listed: no one reads the five-hundredth.
     pub omitted: usize,
 }
@@ -103,10 +109,11 @@ impl Loaded {
 /// Loads a document: a lab, or every reason why there is none.
 #[must_use]
 pub fn load(source: &Source<'_>, context: &Context) -> Loaded {
-    let (lab, version, mut diagnostics) = match read(source.bytes, context) {
+    let Read { understood, version, mut diagnostics } = match read(source.bytes, context) {
         Ok(read) => read,
-        Err(found) => (None, None, vec![found]),
+        Err(found) => Read { understood: None, version: None, diagnostics: vec![found] },
     };
+    let (lab, paths) = understood.unzip();
     if context.strict {
         for found in diagnostics.iter_mut().filter(|found| !found.code.is_about_host()) {
             found.severity = Severity::Error;
@@ -116,10 +123,18 @@ pub fn load(source: &Source<'_>, context: &Context) -> Loaded {
     let refused = diagnostics.iter().any(|found| found.severity == Severity::Error);
     let omitted = diagnostics.len().saturating_sub(MOST_DIAGNOSTICS);
     diagnostics.truncate(MOST_DIAGNOSTICS);
-    Loaded { lab: lab.filter(|_| !refused), version, diagnostics, omitted }
+    let (lab, paths) = (lab.filter(|_| !refused), paths.unwrap_or_default());
+    Loaded { lab, version, diagnostics, paths, omitted }
 }
 
-type Read = (Option<model::Lab>, Option<Version>, Vec<Diagnostic>);
+/// A document that could be understood: what it becomes, and what of the host it names.
+type Understood = (model::Lab, Vec<HostPath>);
+
+struct Read {
+    understood: Option<Understood>,
+    version: Option<Version>,
+    diagnostics: Vec<Diagnostic>,
+}
 
 fn read(bytes: &[u8], context: &Context) -> Result<Read, Diagnostic> {
     let text = Text::new(bytes)?;
@@ -131,12 +146,12 @@ fn read(bytes: &[u8], context: &Context) -> Result<Read, Diagnostic> {
         Some(Version::V2) | None => Severity::Error,
     });
     findings.list.extend(found);
-    let lab = match version {
+    let understood = match version {
         Some(Version::V1) => read_v1(&text, &document, context, &mut findings)?,
         Some(Version::V2) => read_v2(&text, core, context, &mut findings),
         None => None,
     };
-    Ok((lab, version, findings.list))
+    Ok(Read { understood, version, diagnostics: findings.list })
 }
 
 fn read_v1(
@@ -144,7 +159,7 @@ fn read_v1(
     document: &Document,
     context: &Context,
     findings: &mut Findings,
-) -> Result<Option<model::Lab>, Diagnostic> {
+) -> Result<Option<Understood>, Diagnostic> {
     let mut resolved = document.resolve(Dialect::Yaml11)?;
     findings.list.append(&mut resolved.findings);
     // The tool looks for variables only in files with at least one in braces.
@@ -165,7 +180,7 @@ fn read_v2(
     mut resolved: Resolved,
     context: &Context,
     findings: &mut Findings,
-) -> Option<model::Lab> {
+) -> Option<Understood> {
     findings.list.append(&mut resolved.findings);
     shape::check(text, &resolved.root, schema::validator_v2(), findings);
     // The schema is closed, so it has named the unknown keys already.
@@ -176,7 +191,8 @@ fn read_v2(
     })
 }
 
-fn finish(draft: draft::Draft, context: &Context, findings: &mut Findings) -> model::Lab {
-    check::check(&draft, context.host.as_ref(), findings);
-    settle::settle(draft, context.host.as_ref())
+fn finish(draft: draft::Draft, context: &Context, findings: &mut Findings) -> Understood {
+    check::check(&draft, context, findings);
+    let paths = paths::of(&draft);
+    (settle::settle(draft, context.host.as_ref()), paths)
 }

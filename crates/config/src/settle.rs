@@ -208,7 +208,7 @@ fn settle_node(
         cpus: u32::try_from(node.cpus).unwrap_or(u32::MAX),
         memory_mib: node.memory_mib.value,
         disk_gib: node.disk_gib.value,
-        image: node.image,
+        image: node.image.value,
         auto_start: node.auto_start,
         hardware: settle_hardware(node.hardware, node.cpus, node.memory_mib.value),
         devices: node.devices.into_iter().map(|device| device.value).collect(),

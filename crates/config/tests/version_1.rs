@@ -250,7 +250,7 @@ fn a_network_is_as_its_keys_beyond_the_schema_say() {
     let quad = [9, 9, 9, 9].into();
     let all = "gateway_ip: 192.168.100.2, dhcp_start: 192.168.100.50, dhcp_end: 192.168.100.90, dns_servers: [9.9.9.9]";
     assert_eq!(of(all), (vec![], 2, [Some(50), Some(90)], vec![quad]));
-    assert_eq!(of("dns_mode: isolated, service_discovery: {}"), (vec![], 1, [None, None], vec![]));
+    assert_eq!(of("dns_mode: isolated"), (vec![], 1, [None, None], vec![]));
     for (keys, code) in [
         ("dhcp_start: 192.168.1.50", Code::AddressOutsideSubnet),
         ("dhcp_end: 192.168.100.255", Code::ReservedAddress),
@@ -258,9 +258,102 @@ fn a_network_is_as_its_keys_beyond_the_schema_say() {
         ("dhcp_start: soon", Code::InvalidAddress),
         ("dns_servers: [dns.example.com]", Code::InvalidAddress),
         ("dns_mode: shared_dns", Code::UnusedSetting),
+        ("service_discovery: {type: consul}", Code::UnusedSetting),
     ] {
         assert_eq!(of(keys), (vec![code], 1, [None, None], vec![]), "{keys}");
     }
+}
+
+fn found(text: &str) -> Vec<(Code, usize)> {
+    let loaded = loaded(text);
+    assert!(loaded.is_valid(), "{:#?}", loaded.diagnostics);
+    loaded.diagnostics.iter().map(|found| (found.code, found.span.line)).collect()
+}
+
+#[test]
+fn a_size_that_no_machine_has_is_told_and_replaced_by_the_limit() {
+    for (from, to) in [
+        ("cpu_cores: 1,", "cpu_cores: 4294967295,"),
+        ("memory_gb: 1,", "memory_gb: 99999999999999999999999999,"),
+        ("disk_gb: 10", "disk_gb: 18446744073709551615"),
+    ] {
+        let text = BASE.replace(from, to);
+        // The controller, two nodes, the control plane, and counted workers.
+        assert_eq!(found(&text), [8, 10, 11, 16, 17].map(|line| (Code::OutOfRange, line)), "{to}");
+        for node in lab(&text).clusters.iter().flat_map(|cluster| &cluster.nodes) {
+            assert!(node.cpus <= 1024 && node.memory_mib <= 64 << 20 && node.disk_gib <= 1 << 20, "{node:?}");
+        }
+    }
+    let largest = BASE.replace(
+        "cpu_cores: 1, memory_gb: 1, disk_gb: 10",
+        "cpu_cores: 1024, memory_gb: 65536, disk_gb: 1048576",
+    );
+    assert_eq!(found(&largest), []);
+}
+
+#[test]
+fn a_setting_without_effect_is_told_when_it_asks_for_something() {
+    let hardware = |fields: &str| {
+        changed(
+            "default_partition: debug}",
+            &format!("default_partition: debug}}\n    hardware: {{acceleration: {{{fields}}}}}"),
+        )
+    };
+    let mount = |fields: &str| {
+        let mounts = format!(
+            "ip_address: 192.168.100.10, virtio_fs_mounts: [{{tag: t, host_path: /x, mount_point: /x, {fields}}}]}}"
+        );
+        changed("ip_address: 192.168.100.10}", &mounts)
+    };
+    for (text, line) in [
+        (hardware("enable_kvm: false"), 13),
+        (hardware("numa_topology: {nodes: 1, memory_per_node: 2048}"), 13),
+        (hardware("numa_topology: {memory_per_node: 1025}"), 13),
+        (mount("owner: root"), 8),
+        (mount("group: slurm"), 8),
+        (mount("mode: \"0700\""), 8),
+    ] {
+        assert_eq!(found(&text), [(Code::UnusedSetting, line)], "{text}");
+    }
+    for text in [
+        hardware("enable_kvm: true, numa_topology: {nodes: 1, memory_per_node: 1024}"),
+        mount("owner: admin, group: admin, mode: \"0755\""),
+    ] {
+        assert_eq!(found(&text), [], "{text}");
+    }
+}
+
+#[test]
+fn beegfs_is_put_on_nodes_that_there_are() {
+    let storage = |fields: &str| {
+        let storage =
+            format!("default_partition: debug}}\n    storage: {{beegfs: {{mount_point: /b, {fields}}}}}");
+        changed("default_partition: debug}", &storage)
+    };
+    let wrong = "management_node: controler, metadata_nodes: [controller, node-1], storage_nodes: [compute-02, compute-03]";
+    let document = storage(&format!("enabled: true, {wrong}"));
+    let loaded = loaded(&document);
+    let told: Vec<_> = loaded.diagnostics.iter().map(|found| (found.code, found.message.as_str())).collect();
+    let expected =
+        ["controler", "node-1", "compute-03"].map(|name| format!("the cluster has no node `{name}`"));
+    assert_eq!(told, [0, 1, 2].map(|at: usize| (Code::UnknownNode, expected[at].as_str())));
+    assert_eq!(loaded.diagnostics[0].help.as_deref(), Some("did you mean `controller`?"));
+    assert_eq!(found(&storage(&format!("enabled: false, {wrong}"))), []);
+}
+
+#[test]
+fn a_mount_that_a_node_would_not_survive_is_left_out() {
+    let mount = |place: &str| {
+        let mounts = format!(
+            "ip_address: 192.168.100.10, virtio_fs_mounts: [{{tag: t, host_path: /x, mount_point: {place}}}]}}"
+        );
+        changed("ip_address: 192.168.100.10}", &mounts)
+    };
+    for place in ["/etc", "/usr/", "//proc", "/./sys", "/", "/x/../etc"] {
+        assert_eq!(found(&mount(place)), [(Code::UnfitMount, 8)], "{place}");
+        assert!(lab(&mount(place)).clusters[0].nodes[0].mounts.is_empty(), "{place}");
+    }
+    assert_eq!(found(&mount("/var/x..y")), []);
 }
 
 #[test]

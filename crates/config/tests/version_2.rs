@@ -104,6 +104,62 @@ fn a_node_overrides_the_defaults_and_they_the_rest() {
 }
 
 #[test]
+fn an_image_that_nobody_builds_is_refused_where_it_is_named() {
+    let context = Context { images: vec!["debian-13".to_owned()], ..Context::default() };
+    let found = |cluster: &str, node: &str| {
+        let text = small(cluster, node);
+        let loaded = load(&Source { name: "lab.yaml", bytes: text.as_bytes() }, &context);
+        let told = loaded.diagnostics.into_iter();
+        told.map(|found| (found.code, found.span.line, found.help.unwrap_or_default())).collect::<Vec<_>>()
+    };
+    let near = "did you mean `debian-13`?".to_owned();
+    assert_eq!(found("    image: debain-13\n", ""), [(Code::UnknownImage, 9, near)]);
+    let [(code, line, help)] = &found("", ", image: nosuch")[..] else { panic!("one finding") };
+    assert_eq!((*code, *line), (Code::UnknownImage, 8));
+    assert!(help.contains("debian-13"), "{help}");
+    assert_eq!(found("    image: images/own.qcow2\n", ", image: debian-13"), []);
+}
+
+#[test]
+fn what_is_not_on_the_host_is_a_warning_whatever_is_asked() {
+    let mounts =
+        "mounts: [{tag: a, host_path: /data, mount_point: /a}, {tag: b, host_path: /none, mount_point: /b}]";
+    let text = small("    image: own.qcow2\n", &format!(", {mounts}"));
+    for strict in [false, true] {
+        let context = Context { strict, ..Context::default() };
+        let mut loaded = load(&Source { name: "lab.yaml", bytes: text.as_bytes() }, &context);
+        loaded.look(|path| path.path == "/data");
+        let told: Vec<_> = loaded.diagnostics.iter().map(|found| (found.code, found.span.line)).collect();
+        assert_eq!(told, [(Code::MissingDirectory, 8), (Code::MissingImage, 9)]);
+        assert!(loaded.is_valid(), "{:#?}", loaded.diagnostics);
+    }
+}
+
+#[test]
+fn a_place_that_a_node_runs_from_holds_no_mount() {
+    for (place, refused) in [
+        ("/", true),
+        ("/etc", true),
+        ("/usr/", true),
+        ("/a/../etc", true),
+        ("/etc/lab", false),
+        ("/home", false),
+    ] {
+        let mounts = format!(", mounts: [{{tag: a, host_path: /data, mount_point: {place}}}]");
+        let expected: &[Code] = if refused { &[Code::UnfitMount] } else { &[] };
+        assert_eq!(codes(&small("", &mounts)), expected, "{place}");
+    }
+}
+
+#[test]
+fn a_subnet_with_a_meaning_of_its_own_is_refused() {
+    for subnet in ["127.0.5.0/24", "224.1.0.0/16", "250.0.0.0/8", "0.0.0.0/24", "169.254.7.0/24", "0.0.0.0/0"]
+    {
+        assert_eq!(codes(&small("", "").replace("10.1.0.0/24", subnet)), [Code::InvalidSubnet], "{subnet}");
+    }
+}
+
+#[test]
 fn an_architecture_is_the_nodes_or_the_clusters_and_never_the_hosts() {
     let archs = |cluster, node| {
         lab(&small(cluster, node)).clusters[0].nodes.iter().map(|node| node.arch).collect::<Vec<_>>()

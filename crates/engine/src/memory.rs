@@ -33,19 +33,20 @@ pub fn room(plan: &Plan) -> u64 {
 }
 
 fn needed_mib(memory_mib: impl IntoIterator<Item = u64>) -> u64 {
-    memory_mib.into_iter().map(|memory_mib| memory_mib + OVERHEAD_MIB).sum()
+    let with_overhead = memory_mib.into_iter().map(|memory_mib| memory_mib.saturating_add(OVERHEAD_MIB));
+    with_overhead.fold(0, u64::saturating_add)
 }
 
 fn available_mib() -> u64 {
-    host::available_memory_mib().saturating_sub(promised_mib() + RESERVE_MIB)
+    host::available_memory_mib().saturating_sub(promised_mib().saturating_add(RESERVE_MIB))
 }
 
 /// What the guests that run may still take.
 fn promised_mib() -> u64 {
-    let mut promised = 0;
+    let mut promised = 0_u64;
     for pid in host::emulators() {
         let size = host::command_line(pid).as_deref().and_then(guest_mib).unwrap_or(0);
-        promised += size.saturating_sub(host::resident_memory_mib(pid).unwrap_or(0));
+        promised = promised.saturating_add(size.saturating_sub(host::resident_memory_mib(pid).unwrap_or(0)));
     }
     promised
 }
@@ -87,6 +88,8 @@ mod tests {
             error.to_string().contains(&format!("needs {} MiB", host::memory_mib() * 2 + OVERHEAD_MIB)),
             "{error}"
         );
+        let error = check("huge", [u64::MAX, u64::MAX]).unwrap_err();
+        assert!(error.to_string().contains(&format!("needs {} MiB", u64::MAX)), "{error}");
         check("small", [1]).unwrap();
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use config::model::Kubernetes;
 
-use crate::model::{ClusterPlan, Plan};
+use crate::model::{ClusterPlan, NodePlan, Plan};
 
 /// What will exist, as aligned columns.
 pub fn text(plan: &Plan) -> String {
@@ -31,10 +31,16 @@ pub fn text(plan: &Plan) -> String {
             out.push_str(&columns(&[titles, row([cni, ingress, storage_class])]));
         }
     }
-    let memory: u64 = plan.nodes().map(|(_, node)| node.memory_mib).sum();
-    let cpus: u32 = plan.nodes().map(|(_, node)| node.cpus).sum();
+    let (cpus, memory) = total(plan.nodes().map(|(_, node)| node));
     let _ = writeln!(out, "\n{} nodes, {cpus} virtual CPUs, {memory} MiB", plan.nodes().count());
     out
+}
+
+/// Virtual processors and memory in MiB of all these nodes. A plan may come from a file that anybody wrote.
+pub(crate) fn total<'a>(nodes: impl Iterator<Item = &'a NodePlan>) -> (u64, u64) {
+    nodes.fold((0, 0), |(cpus, memory): (u64, u64), node| {
+        (cpus.saturating_add(node.cpus.into()), memory.saturating_add(node.memory_mib))
+    })
 }
 
 fn networks(cluster: &ClusterPlan) -> Vec<Vec<String>> {
@@ -106,6 +112,21 @@ pub fn columns<R: AsRef<[String]>>(rows: &[R]) -> String {
 #[cfg(test)]
 mod tests {
     use crate::{derive::plan, model::tests::lab, text};
+
+    #[test]
+    fn sizes_that_no_number_holds_are_added_up() {
+        let mut lab = lab();
+        for node in lab.clusters.iter_mut().flat_map(|cluster| &mut cluster.nodes) {
+            (node.cpus, node.memory_mib) = (u32::MAX, u64::MAX);
+        }
+        let plan = plan(&lab);
+        let cpus = plan.nodes().count() as u64 * u64::from(u32::MAX);
+        let words = format!("{cpus} virtual CPUs, {} MiB", u64::MAX);
+        let labs = [crate::topology::Shown { plan: &plan, states: [].into() }];
+        for text in [text(&plan), crate::topology::text(&labs)] {
+            assert!(text.contains(&words), "{text}");
+        }
+    }
 
     #[test]
     fn a_person_sees_every_choice() {

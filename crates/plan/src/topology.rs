@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, fmt::Write};
 use config::hardware::{Device, DeviceKind, DeviceSource};
 use serde_json::{Value, json};
 
-use crate::model::{ClusterPlan, NodePlan, Plan};
+use crate::{
+    model::{ClusterPlan, NodePlan, Plan},
+    text::total,
+};
 
 /// A lab, and what is known of its machines.
 #[derive(Debug)]
@@ -52,8 +55,7 @@ pub fn text(labs: &[Shown<'_>]) -> String {
         }
     }
     let nodes = || labs.iter().flat_map(|lab| lab.plan.nodes()).map(|(_, node)| node);
-    let (cpus, memory): (u32, u64) =
-        (nodes().map(|node| node.cpus).sum(), nodes().map(|node| node.memory_mib).sum());
+    let (cpus, memory) = total(nodes());
     let _ = writeln!(out, "{} machines, {cpus} virtual CPUs, {memory} MiB", nodes().count());
     out
 }

@@ -236,8 +236,8 @@ pub fn domain(node: &NodePlan, machine: &Machine, mark: &Mark) -> Result<String,
         cpu => Serde(Cpu::of(node, machine.accelerator)),
         pins => node.first_cpu.map(|first| (first..first.saturating_add(node.cpus)).collect::<Vec<_>>()),
         hugepages_mib => node.hardware.hugepages_mib,
-        // Who shares a directory maps the guest's memory.
-        shared_memory => node.hardware.shared_memory || !node.mounts.is_empty(),
+        // Who shares a directory maps the guest's memory, and so may what a device of the host works with.
+        shared_memory => node.hardware.shared_memory || !node.mounts.is_empty() || !node.devices.is_empty(),
         node_mounts => Serde(&node.mounts),
         devices => Serde(node.devices.iter().map(HostDevice::of).collect::<Vec<_>>()),
         has_gpu => node.devices.iter().any(|device| device.kind == DeviceKind::Gpu),
@@ -488,6 +488,19 @@ mod tests {
         std::fs::write(&path, xml).unwrap();
         let ran = Command::new("virt-xml-validate").arg(&path).arg(kind).output().unwrap();
         assert!(ran.status.success(), "{}\n{xml}", String::from_utf8_lossy(&ran.stderr));
+    }
+
+    #[test]
+    fn a_device_or_a_mount_makes_memory_shared() {
+        let NodePlan { devices, mounts, .. } = workstation();
+        let plain = two_nodes().clusters[0].nodes[0].clone();
+        let is_shared = |node: &NodePlan| {
+            let xml = domain(node, &machine(Accelerator::Kvm), &mark()).unwrap();
+            xml.contains(r#"<source type="memfd"/>"#) && xml.contains(r#"<access mode="shared"/>"#)
+        };
+        assert!(!is_shared(&plain));
+        assert!(is_shared(&NodePlan { devices, ..plain.clone() }));
+        assert!(is_shared(&NodePlan { mounts, ..plain }));
     }
 
     #[test]

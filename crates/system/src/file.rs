@@ -1,16 +1,20 @@
 //! File operations that must be all or nothing, or exclusive.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, FileType, OpenOptions, TryLockError},
     io::{self, Read, Write},
     ops::Range,
-    os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{FileTypeExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use nix::{
     errno::Errno,
+    fcntl::{FcntlArg, OFlag, fcntl},
     unistd::{Whence, lseek},
 };
 
@@ -104,9 +108,40 @@ pub fn create_folder(path: &Path) -> Result<(), Error> {
 /// Reads a whole text file.
 ///
 /// # Errors
-/// It is not there, not readable or not UTF-8.
+/// It is not there, not readable, no plain file or not UTF-8.
 pub fn read(path: &Path) -> Result<String, Error> {
-    fs::read_to_string(path).map_err(Error::new("read", path))
+    let content = open(path, FileType::is_file).and_then(io::read_to_string);
+    content.map_err(Error::new("read", path))
+}
+
+/// Reads a file that the user names, up to so many bytes. It may be a device, and a pipe where that was handed to this
+/// process: as its standard input, or by a shell's `<(...)`.
+///
+/// # Errors
+/// It is not there, not readable, or something that may never answer.
+pub fn read_given(path: &Path, most: u64) -> Result<Vec<u8>, Error> {
+    let handed = ["/dev/stdin", "/dev/fd", "/proc"].iter().any(|place| path.starts_with(place));
+    let fit = |kind: &FileType| kind.is_file() || kind.is_char_device() || (handed && kind.is_fifo());
+    let mut content = Vec::new();
+    open(path, fit)
+        .and_then(|file| file.take(most).read_to_end(&mut content))
+        .map_err(Error::new("read", path))?;
+    Ok(content)
+}
+
+/// Opens a file that is of a fit kind. A named pipe holds up whoever opens it as long as nobody writes to it, so it is
+/// looked at first.
+fn open(path: &Path, fit: impl Fn(&FileType) -> bool) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_dir() {
+        return Err(Errno::EISDIR.into());
+    }
+    if !fit(&kind) {
+        return Err(io::Error::other("it is not a plain file"));
+    }
+    fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))?;
+    Ok(file)
 }
 
 /// The first bytes of a file that may be large; nothing when it cannot be read.
@@ -226,5 +261,30 @@ impl Lock {
             .mode(0o600)
             .open(path)
             .map_err(Error::new("open the lock file", path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_never_answer_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let why = |error: Error| error.source.to_string();
+        for path in [&pipe, Path::new("/dev/null")] {
+            assert_eq!(why(read(path).unwrap_err()), "it is not a plain file", "{}", path.display());
+        }
+        assert_eq!(why(read_given(&pipe, 9).unwrap_err()), "it is not a plain file");
+        assert!(why(read(folder.path()).unwrap_err()).contains("Is a directory"));
+        assert_eq!(read_given(Path::new("/dev/zero"), 9).unwrap(), [0; 9]);
+        let plain = folder.path().join("plain");
+        write(&plain, b"text").unwrap();
+        assert_eq!(
+            (read(&plain).unwrap().as_str(), read_given(&plain, 2).unwrap()),
+            ("text", b"te".to_vec())
+        );
     }
 }

@@ -9,7 +9,8 @@ use clap::{CommandFactory, Parser};
 #[command(name = "ai-how")]
 pub enum Internal {
     /// Connect standard input and output to a node; started by ssh
-    LabProxy {
+    #[command(name = "lab-proxy")]
+    Proxy {
         /// The lab's folder.
         folder: PathBuf,
         /// Its address.
@@ -18,16 +19,19 @@ pub enum Internal {
         port: u16,
     },
     /// The same from within the lab
-    LabConnect {
+    #[command(name = "lab-connect")]
+    Connect {
         /// Its address.
         address: IpAddr,
         /// Its port.
         port: u16,
     },
     /// Let machines of a private lab go on; started by its keeper
-    LabRelease,
+    #[command(name = "lab-release")]
+    Release,
     /// Keep a private lab; started by ai-how itself
-    LabKeeper {
+    #[command(name = "lab-keeper")]
+    Keeper {
         /// The lab's folder.
         folder: PathBuf,
         /// The cache.

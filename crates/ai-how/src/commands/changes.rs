@@ -26,7 +26,7 @@ pub(crate) fn show(changes: &Changes, site: &Site, json: bool) -> Result<u8, Fai
         let value = json!({"lab": site.folder.id(), "networks": changes.networks, "nodes": changes.nodes});
         output::json(&value)?;
     } else {
-        output::data(text(changes, &site.folder.id()))?;
+        output::text(text(changes, &site.folder.id()))?;
     }
     Ok(exit::OK)
 }

@@ -248,16 +248,16 @@ pub(crate) fn status(
     match format {
         Format::Json => output::json(&status_json(&plan, &site, &nodes)?)?,
         Format::Text => {
-            output::data(format_args!("lab {}\n", site.folder.id()))?;
+            output::text(format_args!("lab {}\n", site.folder.id()))?;
             for fork in site.folder.forks() {
-                output::data(format_args!("  fork {fork}\n"))?;
+                output::text(format_args!("  fork {fork}\n"))?;
             }
             let row = |node: &NodeStatus| {
                 let address = plan.find(&node.domain).map(|found| found.address().to_string());
                 let ready = if node.ready { "ready" } else { "" };
                 [node.node.clone(), address.unwrap_or_default(), node.state.clone(), ready.to_owned()]
             };
-            output::data(plan::columns(&nodes.iter().map(row).collect::<Vec<_>>()))?;
+            output::text(plan::columns(&nodes.iter().map(row).collect::<Vec<_>>()))?;
         }
     }
     Ok(exit::OK)
@@ -455,5 +455,5 @@ fn destroy_part(target: &Target<'_>, scope: &Scope, cancel: &Cancel) -> Result<(
 /// Tells what would be done with nodes.
 fn tell(what: &str, nodes: &[String]) -> Result<(), Failure> {
     let nodes = if nodes.is_empty() { "nothing".to_owned() } else { nodes.join(", ") };
-    output::data(format_args!("{what}: {nodes}\n"))
+    output::text(format_args!("{what}: {nodes}\n"))
 }

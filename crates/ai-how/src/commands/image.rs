@@ -84,7 +84,7 @@ impl Progress {
 
     pub(super) fn clear(&self) {
         if self.live {
-            output::words("\r\u{1b}[2K");
+            output::painted("\r\u{1b}[2K");
         }
     }
 }
@@ -98,7 +98,8 @@ impl Sink for Progress {
         };
         if self.live {
             let line: String = message.chars().take(70).collect();
-            output::words(format_args!("\r\u{1b}[2K{subject} {:5.1} s  {line}", self.watch.seconds()));
+            let line = output::clean(&line);
+            output::painted(format_args!("\r\u{1b}[2K{subject} {:5.1} s  {line}", self.watch.seconds()));
         } else {
             output::words(format_args!("{subject} {:5.1} s  {message}\n", self.watch.seconds()));
         }

@@ -53,8 +53,8 @@ fn clusters(arguments: &PlanClusters, settings: &Settings) -> Result<u8, Failure
         None => plan::clusters::json(&document.plan(settings)?, &document.data(settings)?),
     };
     let list = match arguments.format {
-        PlanClustersFormat::Text => plan::clusters::text(&list),
-        PlanClustersFormat::Markdown => plan::clusters::markdown(&list),
+        PlanClustersFormat::Text => output::clean(&plan::clusters::text(&list)),
+        PlanClustersFormat::Markdown => output::clean(&plan::clusters::markdown(&list)),
         PlanClustersFormat::Json => format!("{list:#}\n"),
     };
     output::to(arguments.output_file.as_deref(), &list)?;
@@ -91,12 +91,12 @@ fn show(arguments: &PlanShow, settings: &Settings, cancel: &Cancel) -> Result<u8
     let plan = document::plan(&arguments.file, settings)?;
     match arguments.format {
         PlanFormat::Text => {
-            output::data(plan::text(&plan))?;
-            output::data(format_args!("\n{}", start(&plan, settings)?))?;
+            output::text(plan::text(&plan))?;
+            output::text(format_args!("\n{}", start(&plan, settings)?))?;
         }
         PlanFormat::Json => output::json(&plan)?,
-        PlanFormat::Mermaid => output::data(plan::graph::mermaid(&plan))?,
-        PlanFormat::Dot => output::data(plan::graph::dot(&plan))?,
+        PlanFormat::Mermaid => output::text(plan::graph::mermaid(&plan))?,
+        PlanFormat::Dot => output::text(plan::graph::dot(&plan))?,
     }
     Ok(exit::OK)
 }

@@ -149,7 +149,7 @@ impl Answer {
         match &self.ran {
             Ok(ran) => {
                 output::data(lines(&ran.stdout))?;
-                output::words(lines(&ran.stderr));
+                output::painted(lines(&ran.stderr));
                 if ran.code != 0 {
                     output::words(format_args!("{}: status {}\n", self.node, ran.code));
                 }

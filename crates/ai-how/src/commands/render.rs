@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: &Render, settings: &Settings) -> Result<u8, Failure
     let bytes = document::read(path)?;
     let context = document::context(path, settings);
     let refused = |found: Vec<config::Diagnostic>| {
-        output::words(Document::with_findings(path, bytes.clone(), found).text(settings.facts.colour));
+        output::painted(Document::with_findings(path, bytes.clone(), found).text(settings.facts.colour));
         Failure::told(exit::FAILED)
     };
     if arguments.show_variables || arguments.validate_only {

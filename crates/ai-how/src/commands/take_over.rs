@@ -32,7 +32,7 @@ pub(crate) fn run(
             Format::Text => {
                 let row = |taken: &Taken<'_>| [taken.node.label.clone(), taken.volume.display().to_string()];
                 let rows: Vec<[String; 2]> = machines.iter().map(row).collect();
-                output::data(format_args!("would take over:\n{}", plan::columns(&rows)))?;
+                output::text(format_args!("would take over:\n{}", plan::columns(&rows)))?;
             }
         }
         return Ok(exit::OK);

@@ -35,7 +35,7 @@ pub(crate) fn run(
         labs.iter().map(|(plan, states)| Shown { plan, states: states.clone() }).collect();
     match format {
         Format::Text if labs.is_empty() => {}
-        Format::Text => output::data(topology::text(&shown))?,
+        Format::Text => output::text(topology::text(&shown))?,
         Format::Json => output::json(&topology::json(&shown))?,
     }
     Ok(exit::OK)

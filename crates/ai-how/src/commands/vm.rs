@@ -151,7 +151,7 @@ impl Found {
             ("GPU", gpu.unwrap_or_else(|| "none".to_owned())),
             ("lab", self.site.folder.id()),
         ];
-        output::data(plan::columns(&rows.map(|(what, value)| [what.to_owned(), value])))?;
+        output::text(plan::columns(&rows.map(|(what, value)| [what.to_owned(), value])))?;
         Ok(exit::OK)
     }
 }

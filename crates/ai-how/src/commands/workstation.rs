@@ -193,7 +193,7 @@ impl<'a> Work<'a> {
         let hpc = of(true).map_or_else(|| absent("HPC"), shown);
         let cloud = of(false).map_or_else(|| absent("Cloud"), shown);
         if format == Format::Text {
-            output::data(format_args!("system: {}\n", system_status(&[&hpc, &cloud])))?;
+            output::text(format_args!("system: {}\n", system_status(&[&hpc, &cloud])))?;
             for cluster in [&hpc, &cloud].into_iter().filter(|cluster| cluster["status"] != "not_configured")
             {
                 show(cluster)?;
@@ -225,7 +225,7 @@ fn show(cluster: &Value) -> Result<(), Failure> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let (name, running, total) =
         (text(&cluster["cluster_name"]), &cluster["running_vms"], &cluster["total_vms"]);
-    output::data(format_args!(
+    output::text(format_args!(
         "{name} ({}): {}, {running} of {total} machines run\n",
         text(&cluster["cluster_type"]),
         text(&cluster["status"]),
@@ -240,7 +240,7 @@ fn show(cluster: &Value) -> Result<(), Failure> {
             [text(&vm["name"]), text(&vm["state"]), cpus, memory, text(&vm["ip_address"]), gpu]
         })
         .collect();
-    output::data(plan::columns(&rows))
+    output::text(plan::columns(&rows))
 }
 
 /// The state of a machine whose processors run.

@@ -156,6 +156,20 @@ impl Home {
         Ran::of(self.command(arguments).output().expect("the program starts"))
     }
 
+    /// Runs the program like [`Self::run`], and ends it when it waits for something that never comes.
+    pub(crate) fn run_soon(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ran {
+        let mut command = self.command(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let begin = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            if begin.elapsed() > Duration::from_secs(30) {
+                child.kill().unwrap();
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ran::of(child.wait_with_output().unwrap())
+    }
+
     /// The names below a folder of this home, those that begin with a dot too; none when it is not there.
     pub(crate) fn names(&self, folder: &str) -> Vec<String> {
         let entries = fs::read_dir(self.path(folder)).into_iter().flatten().flatten();

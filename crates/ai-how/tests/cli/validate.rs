@@ -147,7 +147,155 @@ fn what_cannot_be_read_is_a_usage_error() {
 fn a_file_without_an_end_is_answered() {
     let ran = Home::new().run(["validate", "/dev/zero"]);
     assert_eq!(ran.code, Some(1), "{ran:#?}");
-    assert!(ran.out.contains("/dev/zero:1:1"), "{ran:#?}");
+    assert!(ran.out.contains("/dev/zero:1:1") && ran.out.contains("more than 64 MiB"), "{ran:#?}");
+}
+
+#[test]
+fn a_pipe_that_nobody_writes_to_holds_nothing_up() {
+    let home = Home::new();
+    let mode = nix::sys::stat::Mode::S_IRWXU;
+    nix::unistd::mkfifo(&home.path("pipe"), mode).unwrap();
+    for command in
+        [&["validate"][..], &["plan"], &["render"], &["cluster", "start"], &["topology", "--config"]]
+    {
+        let ran = home.run_soon([command, &["pipe"]].concat());
+        ran.fails(2, &["cannot read pipe", "it is not a plain file"]);
+    }
+    let taken = ["cluster", "take-over", "lab.yaml", "--from", "pipe"];
+    home.run_soon(taken).fails(2, &["cannot read pipe", "it is not a plain file"]);
+    // In the place of another lab's plan.
+    fs::create_dir_all(home.path("state/labs/other")).unwrap();
+    nix::unistd::mkfifo(&home.path("state/labs/other/plan.json"), mode).unwrap();
+    assert_eq!(home.run_soon(["validate", "lab.yaml"]).succeeds(), "lab.yaml: valid\n");
+}
+
+#[test]
+fn what_a_shell_hands_over_is_read() {
+    let home = Home::new();
+    for script in [
+        "cat lab.yaml | \"$AI_HOW\" validate /dev/stdin",
+        "\"$AI_HOW\" validate /dev/stdin < lab.yaml",
+        "\"$AI_HOW\" validate <(sleep 0.3; cat lab.yaml)",
+    ] {
+        let mut shell = home.surround("bash", ["-c", script]);
+        shell.env("AI_HOW", AI_HOW).env("PATH", std::env::var_os("PATH").unwrap());
+        let out = Ran::of(shell.output().unwrap()).succeeds();
+        assert!(out.ends_with(": valid\n"), "{script}: {out}");
+    }
+}
+
+#[test]
+fn what_is_not_on_this_host_is_a_warning_for_another_one() {
+    let home = Home::new();
+    let mount = |path: &str| format!("compute-01, mounts: [{{tag: t, host_path: {path}, mount_point: /t}}],");
+    for (from, to, code) in [
+        ("image: debian-13", "image: nothere.qcow2".to_owned(), "missing-image"),
+        ("name: compute-01,", format!("name: {}", mount("/nonexist")), "missing-directory"),
+        // A file is no directory.
+        (
+            "name: compute-01,",
+            format!("name: {}", mount(&home.path("lab.yaml").display().to_string())),
+            "missing-directory",
+        ),
+    ] {
+        home.write("a/wrong.yaml", LAB.replace(from, &to));
+        for strict in [&[][..], &["--strict"]] {
+            let out = home.run([&["validate", "a/wrong.yaml"], strict].concat()).succeeds();
+            assert!(
+                out.contains(&format!("warning[{code}]")) && out.ends_with("valid, 1 warning\n"),
+                "{out}"
+            );
+        }
+    }
+    // A relative path begins at the file's folder.
+    home.write("a/wrong.yaml", LAB.replace("image: debian-13", "image: nothere.qcow2"));
+    home.write("a/nothere.qcow2", "");
+    assert_eq!(home.run(["validate", "a/wrong.yaml"]).succeeds(), "a/wrong.yaml: valid\n");
+}
+
+#[test]
+fn an_image_that_nobody_builds_is_refused_before_anything_is_made() {
+    let home = Home::new();
+    home.write("wrong.yaml", LAB.replace("image: debian-13", "image: debain-13"));
+    let ran = home.run(["validate", "wrong.yaml"]);
+    assert_eq!(ran.code, Some(1), "{ran:#?}");
+    assert!(
+        ran.out.contains("error[unknown-image]") && ran.out.contains("did you mean `debian-13`?"),
+        "{ran:#?}"
+    );
+    let ran = home.run(["cluster", "start", "--dry-run", "wrong.yaml"]);
+    assert_eq!(ran.code, Some(4), "{ran:#?}");
+    assert!(ran.err.contains("error[unknown-image]"), "{ran:#?}");
+}
+
+#[test]
+fn what_words_and_text_show_does_nothing_to_a_terminal() {
+    const CLEAR: &str = "\u{1b}[2J\u{7}";
+    let home = Home::new();
+    for arguments in [
+        &["validate", CLEAR][..],
+        &["plan", CLEAR],
+        &["lo\u{1b}[2Jgs"],
+        &["cluster", "start", "lab.yaml", CLEAR],
+        &["cluster", "start", "lab.yaml", "--dry-run", "--cluster", CLEAR],
+        &["cluster", "start", "lab.yaml", "--dry-run", "--cluster", CLEAR, "--format", "json"],
+    ] {
+        let ran = home.run(arguments);
+        assert_eq!(ran.code, Some(2), "{ran:#?}");
+        assert!(!ran.err.contains(['\u{1b}', '\u{7}']) && ran.err.contains("[2J"), "{ran:#?}");
+    }
+    let name = home.write("\u{1b}[2J.yaml", wrong());
+    let ran = home.run(["validate".as_ref(), name.as_os_str()]);
+    assert!(!ran.out.contains('\u{1b}') && ran.out.contains("[2J.yaml:10:"), "{ran:#?}");
+    home.write(
+        "named.yaml",
+        r#"version: "1.0"
+metadata: {name: "a\e[2Jb", description: x}
+clusters:
+  hpc:
+    name: hpc
+    base_image_path: "images/\e[2J.qcow2"
+    network: {subnet: 10.213.78.0/24, bridge: virbr78}
+    controller: {cpu_cores: 1, memory_gb: 1, disk_gb: 10, ip_address: 10.213.78.10}
+    compute_nodes: [{cpu_cores: 1, memory_gb: 1, disk_gb: 10, ip: 10.213.78.11}]
+    slurm_config: {partitions: [debug], default_partition: debug}
+"#,
+    );
+    for arguments in [
+        &["plan", "named.yaml"][..],
+        &["plan", "named.yaml", "--format", "dot"],
+        &["plan", "named.yaml", "--format", "mermaid"],
+        &["plan", "clusters", "named.yaml"],
+        &["topology", "--config", "named.yaml"],
+        &["validate", "named.yaml"],
+        &["cluster", "start", "--dry-run", "named.yaml"],
+    ] {
+        let out = home.run(arguments).succeeds();
+        assert!(!out.contains('\u{1b}') && !out.is_empty(), "{arguments:?}: {out}");
+    }
+}
+
+#[test]
+fn sizes_beyond_all_machines_are_shown_as_the_largest() {
+    let home = Home::new();
+    let text = r#"version: "1.0"
+metadata: {name: huge, description: x}
+clusters:
+  hpc:
+    name: hpc
+    network: {subnet: 10.213.78.0/24, bridge: virbr78}
+    controller: {cpu_cores: 4294967295, memory_gb: 18446744073709551615, disk_gb: 18446744073709551615, ip_address: 10.213.78.10}
+    compute_nodes: [{cpu_cores: 4294967295, memory_gb: 18014398509481984, disk_gb: 10, ip: 10.213.78.11}]
+    slurm_config: {partitions: [debug], default_partition: debug}
+"#;
+    home.write("huge.yaml", text);
+    for arguments in [&["plan", "huge.yaml"][..], &["topology", "--config", "huge.yaml"]] {
+        let out = home.run(arguments).succeeds();
+        assert!(out.contains("2048 virtual CPUs, 134217728 MiB"), "{out}");
+    }
+    let told = home.run(["validate", "huge.yaml"]).succeeds();
+    assert_eq!(told.matches("warning[out-of-range]").count(), 5, "{told}");
+    assert!(told.contains("warning[host-memory]") && told.contains("warning[host-disk]"), "{told}");
 }
 
 #[test]

@@ -40,6 +40,10 @@ fn a_template_is_rendered_and_nothing_else_of_it_changes() {
     assert_eq!((&count["total"], &count["unique"]), (&json!(3), &json!(2)));
     home.run(["render", "t.yaml"]).fails(1, &["DATA", "t.yaml:2"]);
     home.run(["render", "none.yaml"]).fails(2, &["none.yaml"]);
+    // No brace is in it, and none in what is said of it.
+    home.write("plain.yaml", "a: $UN\n");
+    let ran = home.run(["render", "plain.yaml"]);
+    assert!(ran.err.contains("`UN` is not set") && !ran.err.contains("with `${`"), "{ran:#?}");
     home.write("empty.yaml", "");
     home.run(["render", "empty.yaml"]).fails(1, &["empty"]);
 }

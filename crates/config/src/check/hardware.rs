@@ -1,6 +1,7 @@
 //! Processors that can be arranged as asked, and directories of the host that a node can have side by side.
 
 use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
 
 use crate::diagnostic::Code;
 use crate::draft::{Draft, Findings, Node, shown};
@@ -24,15 +25,42 @@ pub(crate) fn has_numa_room(cpus: u64, memory_mib: u64, nodes: u64, threads: u64
         && cpus / nodes >= threads
 }
 
-/// Whether the directory can be shared, and the node be told so on its kernel's command line.
+/// Directories that a node does not run without as they are.
+const OCCUPIED: [&str; 13] = [
+    "/", "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", "/var",
+];
+
+/// Whether the directory can be shared, and the node be told so.
 pub(crate) fn is_fit(mount: &Mount) -> bool {
+    unfit(mount).is_none()
+}
+
+/// Why the directory cannot be shared with a node.
+fn unfit(mount: &Mount) -> Option<&'static str> {
+    let mut place = PathBuf::new();
+    for component in Path::new(&mount.mount_point).components() {
+        if component == Component::ParentDir {
+            return Some("the place on the node is a whole path, without `..`");
+        }
+        place.push(component);
+    }
+    if OCCUPIED.iter().any(|occupied| place == Path::new(occupied)) {
+        return Some("the node runs from what is there, and would not without it");
+    }
+    (!can_be_told(mount)).then_some(
+        "both are whole paths; what the node is told has no white space, quotes or `:`, and options are words with \
+         `,` between them",
+    )
+}
+
+/// Whether it can stand on a kernel's command line.
+fn can_be_told(mount: &Mount) -> bool {
     let plain =
         |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, ':' | '"' | '\'' | '\\' | '%');
     let option = |c: char| c.is_ascii_alphanumeric() || "_=,.-".contains(c);
     mount.host_path.starts_with('/')
         && !mount.host_path.contains(char::is_control)
         && mount.mount_point.starts_with('/')
-        && mount.mount_point.len() > 1
         && mount.mount_point.chars().all(plain)
         && mount.options.chars().all(option)
 }
@@ -85,14 +113,11 @@ fn mounts(node: &Node, findings: &mut Findings) {
     let (mut tags, mut places) = (HashMap::new(), HashMap::new());
     for mount in &node.mounts {
         let (value, span) = (&mount.value, mount.span);
-        if !is_fit(value) {
+        if let Some(why) = unfit(value) {
             let (from, to) = (shown(&value.host_path), shown(&value.mount_point));
             let found = findings
                 .meaning(Code::UnfitMount, span, format!("`{from}` cannot be mounted on a node as `{to}`"))
-                .cause(
-                    "both are whole paths; what the node is told has no white space, quotes or `:`, and options are \
-                     words with `,` between them",
-                )
+                .cause(why)
                 .help(findings.help("choose other paths or options", "it is left out"));
             push_once(found, findings);
         }

@@ -93,12 +93,13 @@ codes! {
     DuplicatePartition "duplicate-partition" "Two partitions have the same name",
     UnknownPartition "unknown-partition" "The default partition is not one of the partitions",
     SeveralDefaults "several-defaults" "More than one partition is the default",
-    UnknownNode "unknown-node" "A partition names a node that cannot run jobs",
+    UnknownNode "unknown-node" "A name is not that of a node that is there for it",
     RepeatedNode "repeated-node" "A partition names a node twice",
     IdleNode "idle-node" "A compute node is in no partition",
     BadTime "bad-time" "A text is not a SLURM time",
 
     UnfitTopology "unfit-topology" "Virtual CPUs cannot be arranged as the file asks",
+    UnknownImage "unknown-image" "A node is to boot an image that nobody knows how to build",
     UnfitMount "unfit-mount" "A directory of the host cannot be mounted as the file asks",
     RepeatedMount "repeated-mount" "Two directories of a node have the same tag or the same place",
     NoDevices "no-devices" "Devices are to be given to a node, and none is named",
@@ -106,13 +107,18 @@ codes! {
     HostCpus "host-cpus" "Nodes are to have more processors for themselves than the host has",
     HostMemory "host-memory" "The nodes need more memory than the host has",
     HostDisk "host-disk" "The nodes may need more disk space than the host has free",
+    MissingImage "missing-image" "An image file is not on the host",
+    MissingDirectory "missing-directory" "A directory that a node mounts is not on the host",
 }
 
 impl Code {
     /// Whether it depends on the host rather than on the document: such findings stay warnings under `strict`.
     #[must_use]
     pub fn is_about_host(self) -> bool {
-        matches!(self, Self::HostCpus | Self::HostMemory | Self::HostDisk)
+        matches!(
+            self,
+            Self::HostCpus | Self::HostMemory | Self::HostDisk | Self::MissingImage | Self::MissingDirectory
+        )
     }
 }
 

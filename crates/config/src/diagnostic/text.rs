@@ -34,22 +34,23 @@ pub fn render(report: &Report<'_>, color: Color) -> String {
     .decor_style(DecorStyle::Ascii)
     .term_width(WINDOW + 20);
     let text = text_of(report.source.bytes);
+    // A file's name holds anything but a zero.
+    let name = report.source.name.replace(char::is_control, "\u{fffd}");
     let mut out = String::new();
     for found in diagnostics.iter().take(MOST) {
-        out.push_str(&one(&renderer, report.source.name, &text, found));
+        out.push_str(&one(&renderer, &name, &text, found));
         out.push_str("\n\n");
     }
     let more = diagnostics.len().saturating_sub(MOST) + report.loaded.omitted;
     if more > 0 {
         out.push_str(&format!("... and {more} more\n"));
     }
-    out.push_str(&summary(report));
+    out.push_str(&summary(report, &name));
     out
 }
 
-fn summary(report: &Report<'_>) -> String {
-    let mut summary =
-        format!("{}: {}", report.source.name, if report.loaded.is_valid() { "valid" } else { "not valid" });
+fn summary(report: &Report<'_>, name: &str) -> String {
+    let mut summary = format!("{name}: {}", if report.loaded.is_valid() { "valid" } else { "not valid" });
     for (severity, word) in [(Severity::Error, "error"), (Severity::Warning, "warning")] {
         match report.loaded.diagnostics.iter().filter(|found| found.severity == severity).count() {
             0 => {}

@@ -1,7 +1,7 @@
 //! Version 1.0 to a [`Draft`]: the names the tool gave its machines, and what it did with odd values.
 
-use super::{Cloud, Controller, CountedNodes, CpuModel, Document, Hardware, Hpc, MemoryBacking};
-use super::{Network, Node, Nodes, Passthrough, SlurmConfig};
+use super::{Cloud, Controller, CountedNodes, CpuModel, Document, Hardware, Hpc, MemoryBacking, Performance};
+use super::{Network, Node, Nodes, Numa, Passthrough, SlurmConfig, storage, unused};
 use crate::diagnostic::Code;
 use crate::draft::{self, Draft, Findings, Interface, Kind, Members, Partition, Slurm, shown};
 use crate::hardware::{self, CpuFeature, DEFAULT_MOUNT_OPTIONS, Device, DeviceKind, DeviceSource, Mount};
@@ -10,6 +10,11 @@ use crate::yaml::{Lenient, Located};
 
 /// Most nodes that `count` can ask for.
 const MOST_NODES: u64 = 1024;
+
+/// The largest sizes of a node, as version 2.0 has them; the schema of this version has none.
+const MOST_CPUS: u64 = 1024;
+const MOST_MEMORY_GB: u64 = 64 * 1024;
+const MOST_DISK_GB: u64 = 1024 * 1024;
 
 /// What the one network of a cluster is called: libvirt's name for it is `<cluster>-network`.
 const NETWORK: &str = "network";
@@ -30,12 +35,17 @@ pub(crate) fn lower(document: Document, findings: &mut Findings) -> Draft {
 
 fn lower_hpc(Located { value: hpc, span }: Located<Hpc>, findings: &mut Findings) -> draft::Cluster {
     let name = fit_name(hpc.name, "hpc", findings);
-    let given = Given { image: hpc.base_image_path, hardware: lower_hardware(hpc.hardware) };
+    let given =
+        Given { image: hpc.base_image_path, hardware: lower_hardware(hpc.hardware.as_ref(), findings) };
     let controller = lower_controller(hpc.controller, findings);
     let mut nodes = vec![controller.into_node(&name, "controller".to_owned(), Role::Controller, &given)];
     for (index, parts) in node_parts(hpc.compute_nodes, findings).into_iter().enumerate() {
         nodes.push(parts.into_node(&name, format!("compute-{:02}", index + 1), Role::Compute, &given));
     }
+    if let Some(numa) = numa(hpc.hardware.as_ref()) {
+        unused::numa(numa, &nodes, findings);
+    }
+    storage::check(hpc.storage, &nodes, findings);
     draft::Cluster {
         key: Located { value: "hpc".to_owned(), span },
         networks: vec![lower_network(hpc.network, &name.value, findings)],
@@ -47,7 +57,8 @@ fn lower_hpc(Located { value: hpc, span }: Located<Hpc>, findings: &mut Findings
 
 fn lower_cloud(Located { value: cloud, span }: Located<Cloud>, findings: &mut Findings) -> draft::Cluster {
     let name = fit_name(cloud.name, "cloud", findings);
-    let given = Given { image: cloud.base_image_path, hardware: lower_hardware(cloud.hardware) };
+    let given =
+        Given { image: cloud.base_image_path, hardware: lower_hardware(cloud.hardware.as_ref(), findings) };
     let control_plane = lower_controller(cloud.control_plane, findings);
     let wanted = cloud.kubernetes_config;
     let kubernetes =
@@ -61,6 +72,9 @@ fn lower_cloud(Located { value: cloud, span }: Located<Cloud>, findings: &mut Fi
         let short = format!("{kind}-worker-{number:02}");
         nodes.push(parts.into_node(&name, short, Role::Worker, &given));
     }
+    if let Some(numa) = numa(cloud.hardware.as_ref()) {
+        unused::numa(numa, &nodes, findings);
+    }
     draft::Cluster {
         key: Located { value: "cloud".to_owned(), span },
         networks: vec![lower_network(cloud.network, &name.value, findings)],
@@ -71,18 +85,11 @@ fn lower_cloud(Located { value: cloud, span }: Located<Cloud>, findings: &mut Fi
 }
 
 fn lower_network(network: Network, cluster: &str, findings: &mut Findings) -> draft::Network {
+    unused::network(&network, findings);
     let mut address = |given: Lenient<String>| given.0.and_then(|text| draft::address(&text, findings));
     let (gateway, dhcp_start, dhcp_end) =
         (address(network.gateway_ip), address(network.dhcp_start), address(network.dhcp_end));
     let dns_servers = network.dns_servers.0.map(|list| list.value).unwrap_or_default();
-    if let Some(mode) = network.dns_mode.0.filter(|mode| mode.value != "isolated") {
-        let mode = mode.map_value(|mode| draft::shown(&mode));
-        let found = findings
-            .meaning(Code::UnusedSetting, mode.span, format!("`{}` is not done", mode.value))
-            .cause("other modes change the name service and the routes of the host, which labs never touch")
-            .help("write `isolated`; `ai-how ssh-config` reaches the nodes by name from the host");
-        findings.push(found);
-    }
     draft::Network {
         name: Located { value: NETWORK.to_owned(), span: network.subnet.span },
         subnet: draft::subnet(&network.subnet, findings),
@@ -101,16 +108,22 @@ struct Given {
     hardware: draft::Hardware,
 }
 
-fn lower_hardware(hardware: Option<Hardware>) -> draft::Hardware {
-    let Some(given) = hardware.and_then(|hardware| hardware.acceleration) else {
+fn numa(hardware: Option<&Hardware>) -> Option<&Numa> {
+    hardware?.acceleration.as_ref()?.numa_topology.as_ref()
+}
+
+fn lower_hardware(hardware: Option<&Hardware>, findings: &mut Findings) -> draft::Hardware {
+    let Some(given) = hardware.and_then(|hardware| hardware.acceleration.as_ref()) else {
         return draft::Hardware::default();
     };
-    let performance = given.performance.unwrap_or_default();
+    unused::acceleration(given, findings);
+    let usual = Performance::default();
+    let performance = given.performance.as_ref().unwrap_or(&usual);
     let backing = performance.memory_backing;
     let huge = performance.enable_hugepages == Some(true) || backing == Some(MemoryBacking::Hugepages);
     draft::Hardware {
         own: hardware::Hardware {
-            cpu: given.cpu_model.map(|model| match model {
+            cpu: given.cpu_model.as_ref().map(|model| match model {
                 CpuModel::Host | CpuModel::HostPassthrough => hardware::CpuModel::HostPassthrough,
                 CpuModel::HostModel => hardware::CpuModel::HostModel,
                 CpuModel::Qemu64 => hardware::CpuModel::Qemu64,
@@ -123,30 +136,67 @@ fn lower_hardware(hardware: Option<Hardware>) -> draft::Hardware {
             ..hardware::Hardware::default()
         },
         // The number of cores follows from that of virtual processors.
-        topology: given.cpu_topology.map(|found| found.map_value(|found| (found.sockets, found.threads))),
-        numa_nodes: given.numa_topology.and_then(|numa| numa.nodes),
+        topology: given
+            .cpu_topology
+            .as_ref()
+            .map(|found| Located { value: (found.value.sockets, found.value.threads), span: found.span }),
+        numa_nodes: numa(hardware).and_then(|numa| numa.nodes),
     }
 }
 
 fn lower_controller(controller: Controller, findings: &mut Findings) -> NodeParts {
+    let size = Size::of(controller.cpu_cores, controller.memory_gb, controller.disk_gb, findings);
     NodeParts {
-        cpus: controller.cpu_cores.value,
-        memory_gb: controller.memory_gb,
-        disk_gb: controller.disk_gb,
+        size,
         address: draft::address(&controller.ip_address, findings),
         image: controller.base_image_path,
         auto_start: controller.auto_start.0.is_none_or(|given| given.value),
         devices: Vec::new(),
-        mounts: mounts(controller.virtio_fs_mounts),
+        mounts: mounts(controller.virtio_fs_mounts, findings),
+    }
+}
+
+/// How large a node is.
+#[derive(Clone, Copy)]
+struct Size {
+    cpus: u64,
+    memory_mib: Located<u64>,
+    disk_gib: Located<u64>,
+}
+
+impl Size {
+    fn of(
+        cpu_cores: Located<u64>,
+        memory_gb: Located<u64>,
+        disk_gb: Located<u64>,
+        findings: &mut Findings,
+    ) -> Self {
+        let mut limited = |given: Located<u64>, most: u64, unit: &str| {
+            if given.value > most {
+                let found = findings
+                    .meaning(
+                        Code::OutOfRange,
+                        given.span,
+                        format!("a node cannot have more than {most} {unit}"),
+                    )
+                    .cause("no machine is as large as that")
+                    .help(findings.help("choose a smaller number", &format!("{most} are used")));
+                findings.push(found);
+            }
+            given.map_value(|value| value.min(most))
+        };
+        Self {
+            cpus: limited(cpu_cores, MOST_CPUS, "virtual CPUs").value,
+            memory_mib: limited(memory_gb, MOST_MEMORY_GB, "GiB of memory").map_value(|gb| gb * 1024),
+            disk_gib: limited(disk_gb, MOST_DISK_GB, "GiB of disk"),
+        }
     }
 }
 
 /// What is known of a node before it has a name.
 #[derive(Clone)]
 struct NodeParts {
-    cpus: u64,
-    memory_gb: Located<u64>,
-    disk_gb: Located<u64>,
+    size: Size,
     address: Option<Located<std::net::Ipv4Addr>>,
     image: Option<Located<String>>,
     auto_start: bool,
@@ -166,13 +216,12 @@ impl NodeParts {
             name: Located { value: short, span: cluster.span },
             role,
             arch: Arch::default(),
-            cpus: self.cpus,
-            memory_mib: Located {
-                value: self.memory_gb.value.saturating_mul(1024),
-                span: self.memory_gb.span,
-            },
-            disk_gib: self.disk_gb,
-            image: image.map_or(Image::Unspecified, |path| Image::File(path.value.clone())),
+            cpus: self.size.cpus,
+            memory_mib: self.size.memory_mib,
+            disk_gib: self.size.disk_gib,
+            image: image.cloned().map_or(Located { value: Image::Unspecified, span: cluster.span }, |path| {
+                path.map_value(Image::File)
+            }),
             interfaces: vec![Interface { network: 0, address: self.address }],
             auto_start: self.auto_start,
             hardware: given.hardware.clone(),
@@ -191,14 +240,12 @@ fn node_parts(nodes: Nodes, findings: &mut Findings) -> Vec<NodeParts> {
 
 fn listed(node: Node, findings: &mut Findings) -> NodeParts {
     NodeParts {
-        cpus: node.cpu_cores.value,
-        memory_gb: node.memory_gb,
-        disk_gb: node.disk_gb,
+        size: Size::of(node.cpu_cores, node.memory_gb, node.disk_gb, findings),
         address: draft::address(&node.ip, findings),
         image: node.base_image_path,
         auto_start: node.auto_start.unwrap_or(true),
         devices: devices(node.pcie_passthrough, findings),
-        mounts: mounts(node.virtio_fs_mounts),
+        mounts: mounts(node.virtio_fs_mounts, findings),
     }
 }
 
@@ -216,14 +263,12 @@ fn counted(nodes: CountedNodes, findings: &mut Findings) -> Vec<NodeParts> {
         findings.push(found);
     }
     let node = NodeParts {
-        cpus: nodes.cpu_cores.value,
-        memory_gb: nodes.memory_gb,
-        disk_gb: nodes.disk_gb,
+        size: Size::of(nodes.cpu_cores, nodes.memory_gb, nodes.disk_gb, findings),
         address: None,
         image: nodes.base_image_path,
         auto_start: nodes.auto_start.unwrap_or(true),
         devices: devices(nodes.pcie_passthrough, findings),
-        mounts: mounts(nodes.virtio_fs_mounts),
+        mounts: mounts(nodes.virtio_fs_mounts, findings),
     };
     (0..count).map(|_| node.clone()).collect()
 }
@@ -251,7 +296,8 @@ fn devices(passthrough: Option<Located<Passthrough>>, findings: &mut Findings) -
     devices.into_iter().map(lower).collect()
 }
 
-fn mounts(mounts: Option<Vec<super::Mount>>) -> Vec<Located<Mount>> {
+fn mounts(mounts: Option<Vec<super::Mount>>, findings: &mut Findings) -> Vec<Located<Mount>> {
+    mounts.iter().flatten().for_each(|mount| unused::mount(mount, findings));
     let lower = |mount: super::Mount| {
         mount.host_path.map_value(|host_path| Mount {
             tag: mount.tag,

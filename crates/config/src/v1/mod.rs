@@ -5,6 +5,8 @@
 //! Fields marked `skip` are not in the schema: the tool uses them without checking them.
 
 mod lower;
+mod storage;
+mod unused;
 
 use std::fmt;
 
@@ -126,7 +128,7 @@ pub struct Network {
     pub dns_mode: Lenient<String>,
     /// Where services are looked up.
     #[schemars(skip)]
-    pub service_discovery: Option<IgnoredAny>,
+    pub service_discovery: Option<Located<IgnoredAny>>,
 }
 
 /// How the processor is presented to the guests.
@@ -140,7 +142,7 @@ pub struct Hardware {
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Acceleration {
     /// Use KVM.
-    pub enable_kvm: Option<bool>,
+    pub enable_kvm: Option<Located<bool>>,
     /// Allow guests to run guests.
     pub enable_nested: Option<bool>,
     /// The processor model.
@@ -180,7 +182,7 @@ pub struct Numa {
     pub nodes: Option<Located<u64>>,
     /// MiB each.
     #[schemars(range(min = 1024))]
-    pub memory_per_node: Option<u64>,
+    pub memory_per_node: Option<Located<u64>>,
 }
 
 /// Sockets, cores and threads.
@@ -407,12 +409,12 @@ pub struct Mount {
     #[schemars(regex(pattern = r"^/"))]
     pub mount_point: String,
     /// Its owner.
-    pub owner: Option<String>,
+    pub owner: Option<Located<String>>,
     /// Its group.
-    pub group: Option<String>,
+    pub group: Option<Located<String>>,
     /// Its mode, as `"0755"`.
     #[schemars(regex(pattern = r"^0[0-7]{3}$"))]
-    pub mode: Option<String>,
+    pub mode: Option<Located<String>>,
     /// Mount options.
     pub options: Option<String>,
     /// Whether the guest may write.
@@ -449,13 +451,13 @@ pub struct Beegfs {
     #[schemars(regex(pattern = r"^/"))]
     pub mount_point: String,
     /// Where management runs.
-    pub management_node: Option<String>,
+    pub management_node: Option<Located<String>>,
     /// Where metadata is.
     #[schemars(length(min = 1))]
-    pub metadata_nodes: Option<Vec<String>>,
+    pub metadata_nodes: Option<Vec<Located<String>>>,
     /// Where data is.
     #[schemars(length(min = 1))]
-    pub storage_nodes: Option<Vec<String>>,
+    pub storage_nodes: Option<Vec<Located<String>>>,
     /// How clients mount it.
     pub client_config: Option<BeegfsClient>,
 }

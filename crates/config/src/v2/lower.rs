@@ -46,7 +46,7 @@ fn lower_cluster(name: Located<String>, cluster: Cluster, findings: &mut Finding
             .map(|(index, network)| (network.name.value.as_str(), index))
             .collect(),
         defaults: cluster.defaults.unwrap_or_default(),
-        image: cluster.image.map_or_else(|| DEFAULT_IMAGE.to_owned(), |image| image.value),
+        image: cluster.image.unwrap_or_else(|| Located { value: DEFAULT_IMAGE.to_owned(), span: name.span }),
         arch: cluster.arch.unwrap_or_default(),
         hardware: hardware(cluster.hardware.unwrap_or_default()),
     };
@@ -155,7 +155,7 @@ struct Surroundings<'a> {
     cluster: &'a Located<String>,
     networks: HashMap<&'a str, usize>,
     defaults: Defaults,
-    image: String,
+    image: Located<String>,
     arch: Arch,
     hardware: draft::Hardware,
 }
@@ -172,7 +172,7 @@ impl Surroundings<'_> {
             cpus: size(node.cpus, self.defaults.cpus, DEFAULT_CPUS).value,
             memory_mib: size(node.memory_mib, self.defaults.memory_mib, DEFAULT_MEMORY_MIB),
             disk_gib: size(node.disk_gib, self.defaults.disk_gib, DEFAULT_DISK_GIB),
-            image: image(node.image.map_or_else(|| self.image.clone(), |image| image.value)),
+            image: node.image.unwrap_or_else(|| self.image.clone()).map_value(image),
             interfaces: self.interfaces(node.networks, node.address, node.addresses, findings),
             auto_start: node.auto_start.unwrap_or(true),
             hardware: self.hardware.clone(),

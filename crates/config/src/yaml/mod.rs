@@ -17,6 +17,7 @@ pub(crate) use json::to_json;
 pub(crate) use raw::{Document, parse};
 pub(crate) use resolve::Resolved;
 pub(crate) use scalar::plain;
+pub use text::LARGEST;
 pub(crate) use text::{Text, is_printable};
 
 use crate::diagnostic::Span;

@@ -7,6 +7,9 @@ use crate::diagnostic::{Code, Diagnostic, Span};
 /// Largest file accepted. Real configs have a few kilobytes.
 pub(crate) const MAX_BYTES: usize = 1 << 20;
 
+/// The largest file whose size is told, bytes: nobody needs to read more than one byte beyond it.
+pub const LARGEST: usize = 64 << 20;
+
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// Text that is fit for a YAML parser.
@@ -26,11 +29,15 @@ impl<'a> Text<'a> {
     /// Checks size, encoding and characters.
     pub(crate) fn new(bytes: &'a [u8]) -> Result<Self, Diagnostic> {
         if bytes.len() > MAX_BYTES {
-            let size = bytes.len() / 1024;
+            // Who reads a file stops somewhere, and has a part of it then.
+            let size = match bytes.len() {
+                length if length > LARGEST => format!("more than {} MiB", LARGEST >> 20),
+                length => format!("{} KiB", length / 1024),
+            };
             return Err(Diagnostic::error(
                 Code::TooLarge,
                 Span::START,
-                format!("the file has {size} KiB; at most {} KiB are read", MAX_BYTES / 1024),
+                format!("the file has {size}; at most {} KiB are read", MAX_BYTES / 1024),
             )
             .cause("a cluster config has a few kilobytes; this is probably another file")
             .help("check the file's name"));
