@@ -55,7 +55,8 @@ impl Document {
 
     /// One that is not looked at further than this.
     pub(crate) fn with_findings(path: &Path, bytes: Vec<u8>, diagnostics: Vec<Diagnostic>) -> Self {
-        let loaded = Loaded { lab: None, version: None, diagnostics, paths: Vec::new(), omitted: 0 };
+        let loaded =
+            Loaded { lab: None, version: None, devices: None, diagnostics, paths: Vec::new(), omitted: 0 };
         Self { path: path.to_owned(), bytes, loaded }
     }
 

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use crate::diagnostic::{Code, Diagnostic, Severity, Span};
-use crate::hardware::{self, CpuTopology, Device, Mount};
+use crate::hardware::{self, CpuTopology, Device, Mount, Wanted};
 use crate::model::{Arch, Image, Kubernetes, Role};
 use crate::yaml::Located;
 
@@ -85,7 +85,7 @@ pub(crate) struct Node {
     pub(crate) auto_start: bool,
     pub(crate) hardware: Hardware,
     /// Devices of the host.
-    pub(crate) devices: Vec<Located<Device>>,
+    pub(crate) devices: Vec<Passed>,
     /// Directories of the host.
     pub(crate) mounts: Vec<Located<Mount>>,
 }
@@ -97,6 +97,14 @@ pub(crate) struct Hardware {
     /// Sockets, and threads of a core.
     pub(crate) topology: Option<Located<(u64, u64)>>,
     pub(crate) numa_nodes: Option<Located<u64>>,
+}
+
+/// A device of the host that a node gets.
+#[derive(Debug, Clone)]
+pub(crate) struct Passed {
+    pub(crate) device: Located<Device>,
+    /// The IOMMU group that the file says it is in.
+    pub(crate) iommu_group: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -116,6 +124,22 @@ impl Hardware {
     /// Threads of a core.
     pub(crate) fn threads(&self, cpus: u64) -> u64 {
         self.topology(cpus).map_or(1, |topology| u64::from(topology.threads))
+    }
+}
+
+impl Draft {
+    /// Every device that a node wants, in the order of the nodes.
+    pub(crate) fn wanted(&self) -> Vec<Wanted> {
+        let nodes = self.clusters.iter().flat_map(|cluster| &cluster.nodes);
+        let of = |node: &Node, passed: &Passed| Wanted {
+            domain: node.domain.clone(),
+            arch: node.arch,
+            auto_start: node.auto_start,
+            device: passed.device.value.clone(),
+            iommu_group: passed.iommu_group,
+            span: passed.device.span,
+        };
+        nodes.flat_map(|node| node.devices.iter().map(move |passed| of(node, passed))).collect()
     }
 }
 

@@ -5,6 +5,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::diagnostic::Span;
+use crate::model::Arch;
+
 /// How processors and memory of a node are made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -137,6 +140,23 @@ pub enum DeviceKind {
     Storage,
     /// Anything else.
     Other,
+}
+
+/// A device, and the node that wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The node's domain.
+    pub domain: String,
+    /// The node's instruction set.
+    pub arch: Arch,
+    /// Whether the node starts with its cluster.
+    pub auto_start: bool,
+    /// The device.
+    pub device: Device,
+    /// The IOMMU group that the file says it is in.
+    pub iommu_group: Option<u64>,
+    /// Where the file names it.
+    pub span: Span,
 }
 
 /// Options of a mount that names none.

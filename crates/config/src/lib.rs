@@ -90,6 +90,9 @@ pub struct Loaded {
     pub lab: Option<model::Lab>,
     /// The version, when the document names one that is understood.
     pub version: Option<Version>,
+    /// The devices of the host that nodes want, in the order of the nodes; none where errors keep the document from being
+    /// read so far.
+    pub devices: Option<Vec<hardware::Wanted>>,
     /// What was found, in the order of the document.
     pub diagnostics: Vec<Diagnostic>,
     /// The files and directories of the host that the document names; see [`Loaded::look`].
@@ -104,39 +107,49 @@ impl Loaded {
     pub fn is_valid(&self) -> bool {
         self.lab.is_some()
     }
+
+    /// Adds what a look at the host says about the devices that nodes want. Version 1.0 lets a node want devices and name
+    /// none, until devices are looked at.
+    pub fn add_device_findings(&mut self, findings: Vec<Diagnostic>) {
+        for found in self.diagnostics.iter_mut().filter(|found| found.code == Code::NoDevices) {
+            found.severity = Severity::Error;
+        }
+        self.diagnostics.extend(findings);
+        self.arrange();
+    }
+
+    /// Puts the findings in the order of the document. An error refuses it.
+    fn arrange(&mut self) {
+        self.diagnostics.sort_by_key(|found| (found.span.start, found.code));
+        if self.diagnostics.iter().any(|found| found.severity == Severity::Error) {
+            self.lab = None;
+        }
+        self.omitted += self.diagnostics.len().saturating_sub(MOST_DIAGNOSTICS);
+        self.diagnostics.truncate(MOST_DIAGNOSTICS);
+    }
 }
 
 /// Loads a document: a lab, or every reason why there is none.
 #[must_use]
 pub fn load(source: &Source<'_>, context: &Context) -> Loaded {
-    let Read { understood, version, mut diagnostics } = match read(source.bytes, context) {
-        Ok(read) => read,
-        Err(found) => Read { understood: None, version: None, diagnostics: vec![found] },
-    };
-    let (lab, paths) = understood.unzip();
+    let mut loaded = read(source.bytes, context).unwrap_or_else(|found| Loaded {
+        lab: None,
+        version: None,
+        devices: None,
+        diagnostics: vec![found],
+        paths: Vec::new(),
+        omitted: 0,
+    });
     if context.strict {
-        for found in diagnostics.iter_mut().filter(|found| !found.code.is_about_host()) {
+        for found in loaded.diagnostics.iter_mut().filter(|found| !found.code.is_about_host()) {
             found.severity = Severity::Error;
         }
     }
-    diagnostics.sort_by_key(|found| (found.span.start, found.code));
-    let refused = diagnostics.iter().any(|found| found.severity == Severity::Error);
-    let omitted = diagnostics.len().saturating_sub(MOST_DIAGNOSTICS);
-    diagnostics.truncate(MOST_DIAGNOSTICS);
-    let (lab, paths) = (lab.filter(|_| !refused), paths.unwrap_or_default());
-    Loaded { lab, version, diagnostics, paths, omitted }
+    loaded.arrange();
+    loaded
 }
 
-/// A document that could be understood: what it becomes, and what of the host it names.
-type Understood = (model::Lab, Vec<HostPath>);
-
-struct Read {
-    understood: Option<Understood>,
-    version: Option<Version>,
-    diagnostics: Vec<Diagnostic>,
-}
-
-fn read(bytes: &[u8], context: &Context) -> Result<Read, Diagnostic> {
+fn read(bytes: &[u8], context: &Context) -> Result<Loaded, Diagnostic> {
     let text = Text::new(bytes)?;
     let document = yaml::parse(&text)?;
     let core = document.resolve(Dialect::Core)?;
@@ -146,12 +159,15 @@ fn read(bytes: &[u8], context: &Context) -> Result<Read, Diagnostic> {
         Some(Version::V2) | None => Severity::Error,
     });
     findings.list.extend(found);
-    let understood = match version {
+    let draft = match version {
         Some(Version::V1) => read_v1(&text, &document, context, &mut findings)?,
-        Some(Version::V2) => read_v2(&text, core, context, &mut findings),
+        Some(Version::V2) => read_v2(&text, core, &mut findings),
         None => None,
     };
-    Ok(Read { understood, version, diagnostics: findings.list })
+    let devices = draft.as_ref().map(draft::Draft::wanted);
+    let paths = draft.as_ref().map(paths::of).unwrap_or_default();
+    let lab = draft.map(|draft| finish(draft, context, &mut findings));
+    Ok(Loaded { lab, version, devices, diagnostics: findings.list, paths, omitted: 0 })
 }
 
 fn read_v1(
@@ -159,7 +175,7 @@ fn read_v1(
     document: &Document,
     context: &Context,
     findings: &mut Findings,
-) -> Result<Option<Understood>, Diagnostic> {
+) -> Result<Option<draft::Draft>, Diagnostic> {
     let mut resolved = document.resolve(Dialect::Yaml11)?;
     findings.list.append(&mut resolved.findings);
     // The tool looks for variables only in files with at least one in braces.
@@ -169,30 +185,18 @@ fn read_v1(
     shape::check(text, &resolved.root, schema::validator_v1(), findings);
     let (document, unknown) = from_node::<v1::Document>(&resolved.root);
     shape::unknown_keys(unknown, findings);
-    Ok(document.ok().map(|document| {
-        let draft = v1::lower(document, findings);
-        finish(draft, context, findings)
-    }))
+    Ok(document.ok().map(|document| v1::lower(document, findings)))
 }
 
-fn read_v2(
-    text: &Text<'_>,
-    mut resolved: Resolved,
-    context: &Context,
-    findings: &mut Findings,
-) -> Option<Understood> {
+fn read_v2(text: &Text<'_>, mut resolved: Resolved, findings: &mut Findings) -> Option<draft::Draft> {
     findings.list.append(&mut resolved.findings);
     shape::check(text, &resolved.root, schema::validator_v2(), findings);
     // The schema is closed, so it has named the unknown keys already.
     let (document, _) = from_node::<v2::Document>(&resolved.root);
-    document.ok().map(|document| {
-        let draft = v2::lower(document, findings);
-        finish(draft, context, findings)
-    })
+    document.ok().map(|document| v2::lower(document, findings))
 }
 
-fn finish(draft: draft::Draft, context: &Context, findings: &mut Findings) -> Understood {
+fn finish(draft: draft::Draft, context: &Context, findings: &mut Findings) -> model::Lab {
     check::check(&draft, context, findings);
-    let paths = paths::of(&draft);
-    (settle::settle(draft, context.host.as_ref()), paths)
+    settle::settle(draft, context.host.as_ref())
 }

@@ -211,7 +211,7 @@ fn settle_node(
         image: node.image.value,
         auto_start: node.auto_start,
         hardware: settle_hardware(node.hardware, node.cpus, node.memory_mib.value),
-        devices: node.devices.into_iter().map(|device| device.value).collect(),
+        devices: node.devices.into_iter().map(|passed| passed.device.value).collect(),
         mounts: settle_mounts(node.mounts),
     }
 }

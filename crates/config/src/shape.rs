@@ -187,8 +187,22 @@ impl<'a> Reader<'a> {
                 )
             }
             Kind::PropertyNames { error } => return self.bad_name(&target, error, list),
+            Kind::OneOfNotValid { .. } if !self.alternatives(error.schema_path()).is_empty() => {
+                let keys = quoted(&self.alternatives(error.schema_path()));
+                let span = target.key.unwrap_or_else(|| self.start_of(node));
+                let message = format!("{name} needs one of the keys {}", keys.join(", "));
+                Diagnostic::error(Code::MissingKey, span, message)
+                    .cause(format!("without it nothing says what is meant{}", within(&target.path)))
+                    .help(format!("add {} with its value", keys.join(" or ")))
+            }
             Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
                 return self.explain_branches(&target, context, list);
+            }
+            Kind::OneOfMultipleValid { .. } if !self.alternatives(error.schema_path()).is_empty() => {
+                let keys = quoted(&self.alternatives(error.schema_path())).join(" and ");
+                Diagnostic::error(Code::BadValue, value_span, format!("{name} has {keys}"))
+                    .cause("each of these says what it is about")
+                    .help("remove one of the two, or make two items of it")
             }
             Kind::OneOfMultipleValid { .. } => Diagnostic::error(
                 Code::BadValue,
@@ -275,7 +289,7 @@ impl<'a> Reader<'a> {
             // A wrong type is reported as such.
             return;
         };
-        let quoted: Vec<_> = options.iter().map(|option| format!("`{option}`")).collect();
+        let quoted = quoted(options);
         let near = nearest(given, options.iter().copied());
         let other_name = || OTHER_NAMES.iter().find(|(other, name)| other == given && options.contains(name));
         let help = match (near.or_else(|| other_name().map(|(_, name)| *name)), options) {
@@ -367,6 +381,13 @@ impl<'a> Reader<'a> {
         list.push(found);
     }
 
+    /// The keys of which the `oneOf` at `location` in the schema wants one; none where it is about something else.
+    fn alternatives(&self, location: &Location) -> Vec<&'a str> {
+        let branches = self.schema.pointer(location.as_str()).and_then(Json::as_array);
+        let key = |branch: &'a Json| branch.get("required")?.get(0)?.as_str();
+        branches.into_iter().flatten().map(key).collect::<Option<_>>().unwrap_or_default()
+    }
+
     /// The keys of the object whose `additionalProperties` are at `location` in the schema.
     fn known_keys(&self, location: &Location) -> Vec<&'a str> {
         let pointer = location.as_str();
@@ -392,6 +413,10 @@ impl<'a> Reader<'a> {
     fn start_of(&self, node: &Node) -> Span {
         if node.span.start == self.root.span.start { Span::START } else { self.one_line(node.span) }
     }
+}
+
+fn quoted(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| format!("`{name}`")).collect()
 }
 
 fn place(path: &str) -> String {

@@ -3,7 +3,7 @@
 #![expect(clippy::panic, reason = "a test that cannot go on says so")]
 
 use ai_how_config::model::{Arch, ClusterKind, Image, Kubernetes, Lab, Role};
-use ai_how_config::{Code, Context, HostFacts, Loaded, Source, load};
+use ai_how_config::{Code, Context, Diagnostic, HostFacts, Loaded, Source, Span, load};
 
 fn loaded(text: &str) -> Loaded {
     load(&Source { name: "lab.yaml", bytes: text.as_bytes() }, &Context::default())
@@ -301,4 +301,67 @@ fn places_are_right_behind_a_byte_order_mark_windows_line_ends_and_any_letters()
     let span = found.map(|found| found.span).unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics));
     assert_eq!((span.line, span.column), (5, 1));
     assert_eq!(text.get(span.range()), Some("wönder"));
+}
+
+#[test]
+fn a_device_is_given_once() {
+    let two = |first: &str, second: &str| {
+        small("", &format!(", devices: [{first}]}}\n      - {{name: compute-02, devices: [{second}]"))
+    };
+    let (nic, gpu) = (r#"{pci: "0000:03:00.0", kind: network}"#, r#"{pci: "0000:03:00.0"}"#);
+    assert_eq!(codes(&two(nic, nic)), [Code::DuplicateDevice]);
+    assert_eq!(codes(&two(gpu, gpu)), [Code::DuplicateGpu]);
+    assert_eq!(codes(&two(nic, gpu)), [Code::DuplicateGpu]);
+    let part = "{mdev: 4b20d080-1b54-4048-85b3-a6a62d165c01, kind: other}";
+    assert_eq!(codes(&two(part, part)), [Code::DuplicateDevice]);
+    assert_eq!(codes(&two(part, &part.replace("4b20d", "4B20D"))), [Code::DuplicateDevice]);
+    assert_eq!(codes(&small("", &format!(", devices: [{nic}, {nic}]"))), [Code::RepeatedDevice]);
+    assert_eq!(codes(&two(nic, part)), []);
+    // Across clusters, too.
+    let other = "  more:\n    kind: slurm\n    networks: {lan: {subnet: 10.3.0.0/24}}\n    nodes:\n      - {name: one, devices: [DEVICE]}\n";
+    let clusters = small(&other.replace("DEVICE", nic), &format!(", devices: [{nic}]"));
+    assert_eq!(codes(&clusters), [Code::DuplicateDevice]);
+}
+
+#[test]
+fn a_device_says_which_it_is_and_once() {
+    let device = |text: &str| {
+        let found = loaded(&small("", &format!(", devices: [{text}]"))).diagnostics;
+        assert_eq!(found.len(), 1, "{found:#?}");
+        let found = &found[0];
+        (found.code, found.message.clone(), found.help.clone().unwrap_or_default())
+    };
+    let missing = "item 1 of `devices` needs one of the keys `pci`, `mdev`".to_owned();
+    let help = "add `pci` or `mdev` with its value".to_owned();
+    assert_eq!(device("{kind: gpu}"), (Code::MissingKey, missing, help));
+    let (code, message, _) = device(r#"{pci: "0000:01:00.0", mdev: 4b20d080-1b54-4048-85b3-a6a62d165c01}"#);
+    assert_eq!((code, message.as_str()), (Code::BadValue, "item 1 of `devices` has `pci` and `mdev`"));
+}
+
+#[test]
+fn devices_are_told_whatever_else_is_wrong() {
+    let gpu = r#", devices: [{pci: "0000:01:00.0", kind: audio}]"#;
+    let found = loaded(&small("", &format!("{gpu}, adress: 10.1.0.7")));
+    assert!(!found.is_valid());
+    let devices = found.devices.unwrap_or_else(|| panic!("{:#?}", found.diagnostics));
+    assert_eq!((devices[0].domain.as_str(), devices[0].span.line), ("hpc-compute-01", 8));
+    // Not where types are wrong.
+    assert_eq!(loaded(&small("", &format!("{gpu}, cpus: many"))).devices, None);
+}
+
+#[test]
+fn what_is_said_about_devices_counts_like_any_other_finding() {
+    let text = small("", r#", devices: [{pci: "0000:01:00.0"}]"#);
+    let span = |loaded: &Loaded| loaded.devices.as_ref().map_or(Span::START, |devices| devices[0].span);
+    let mut first = loaded(&text);
+    let place = span(&first);
+    first.add_device_findings(vec![Diagnostic::warning(Code::HostScreen, place, "a word")]);
+    assert!(first.is_valid() && first.diagnostics.len() == 1);
+    first.add_device_findings(vec![Diagnostic::error(Code::MissingDevice, place, "another")]);
+    assert!(!first.is_valid());
+    let codes: Vec<Code> = first.diagnostics.iter().map(|found| found.code).collect();
+    assert_eq!(codes, [Code::MissingDevice, Code::HostScreen]);
+    let many = vec![Diagnostic::error(Code::MissingDevice, place, "many"); 600];
+    first.add_device_findings(many);
+    assert_eq!((first.diagnostics.len(), first.omitted), (500, 102));
 }

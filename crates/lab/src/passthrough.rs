@@ -1,19 +1,16 @@
 //! Whether devices of a host can be given to machines: all that stands in the way, each with what mends it.
 
-use config::hardware::{Device, DeviceKind, DeviceSource};
+use std::collections::{BTreeMap, HashSet};
+
+use config::hardware::{DeviceKind, DeviceSource, Wanted};
+use config::{Code, Diagnostic, Loaded, Severity, Span};
 use system::pci::{Function, Host};
 
 /// Drivers that hold a GPU or its parts, and do not let go while a screen or a program uses them.
 const CONFLICTING: [&str; 6] = ["nvidia", "nouveau", "radeon", "amdgpu", "snd_hda_intel", "snd_hda_codec"];
 
-/// A device, and the domain that wants it.
-#[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
-    /// The machine.
-    pub domain: &'a str,
-    /// The device.
-    pub device: &'a Device,
-}
+/// Drivers through which a host has its disks and its network, whatever class their devices say they are of.
+const VITAL: [&str; 8] = ["nvme", "ahci", "megaraid_sas", "mpt3sas", "igc", "e1000e", "r8169", "mlx5_core"];
 
 /// How a device stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +23,8 @@ pub enum Standing {
     ConflictingDriver,
     /// The host does not have it.
     NotFound,
+    /// It is there, with the right driver, and something else is in the way.
+    NotReady,
 }
 
 impl std::fmt::Display for Standing {
@@ -35,19 +34,9 @@ impl std::fmt::Display for Standing {
             Self::WrongDriver => "Wrong Driver",
             Self::ConflictingDriver => "Conflicting Driver",
             Self::NotFound => "Not Found",
+            Self::NotReady => "Not Ready",
         })
     }
-}
-
-/// Something in the way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// The machine and the device; the host as a whole without.
-    pub about: Option<(String, String)>,
-    /// What is wrong.
-    pub problem: String,
-    /// A command that mends it, or what to do.
-    pub remedy: String,
 }
 
 /// How every device stands, and everything in the way.
@@ -55,139 +44,319 @@ pub struct Finding {
 pub struct Judgement {
     /// For each wanted device its machine, itself, and how it stands.
     pub devices: Vec<(String, String, Standing)>,
-    /// Empty when all is well.
-    pub findings: Vec<Finding>,
+    /// Each at the place where the file names the device. Empty when all is well.
+    pub findings: Vec<Diagnostic>,
 }
 
-/// Judges the devices that machines want, on a host.
-pub fn judge(host: &Host, wanted: &[Wanted<'_>]) -> Judgement {
+/// Judges the devices that the nodes of a document want, on a host.
+pub fn judge(host: &Host, document: &Loaded) -> Judgement {
+    // What is not written as a device is written is none.
+    let misspelt = |one: &&Wanted| {
+        document.diagnostics.iter().any(|found| found.code == Code::BadFormat && found.span == one.span)
+    };
+    let wanted: Vec<&Wanted> = document.devices.iter().flatten().filter(|one| !misspelt(one)).collect();
     if wanted.is_empty() {
         return Judgement::default();
     }
-    let mut judge = Judge { host, functions: host.functions(), wanted, judgement: Judgement::default() };
-    for one in wanted {
-        let standing = match &one.device.source {
-            DeviceSource::Pci(address) => judge.pci(*one, address),
-            DeviceSource::Mdev(uuid) => judge.mdev(*one, uuid),
-        };
-        judge.judgement.devices.push((one.domain.to_owned(), one.device.source.to_string(), standing));
-    }
+    let functions = host.functions().into_iter().map(|found| (found.address.clone(), found)).collect();
+    let mut judge = Judge { host, functions, wanted: &wanted, findings: Vec::new(), refused: HashSet::new() };
+    let found: Vec<Standing> = wanted
+        .iter()
+        .map(|one| match &one.device.source {
+            DeviceSource::Pci(address) => judge.pci(one, address),
+            DeviceSource::Mdev(uuid) => judge.mdev(one, uuid),
+        })
+        .collect();
+    judge.groups();
+    judge.parts();
+    judge.archs();
     judge.host();
-    judge.judgement
+    let errors = document.diagnostics.iter().filter(|found| found.severity == Severity::Error);
+    for found in errors {
+        judge.refused.insert(found.span);
+        judge.refused.extend(found.secondary.as_ref().map(|other| other.span));
+    }
+    let devices = wanted.iter().zip(found).map(|(one, standing)| {
+        let refused = standing == Standing::Ready && judge.refused.contains(&one.span);
+        let standing = if refused { Standing::NotReady } else { standing };
+        (one.domain.clone(), one.device.source.to_string(), standing)
+    });
+    let devices = devices.collect();
+    // Nodes that are counted share a place in the file, and hear the same once.
+    let mut told = HashSet::new();
+    judge.findings.retain(|found| told.insert((found.span, found.code, found.message.clone())));
+    Judgement { devices, findings: judge.findings }
 }
 
 struct Judge<'a> {
     host: &'a Host,
-    functions: Vec<Function>,
-    wanted: &'a [Wanted<'a>],
-    judgement: Judgement,
+    functions: BTreeMap<String, Function>,
+    wanted: &'a [&'a Wanted],
+    findings: Vec<Diagnostic>,
+    /// Where devices stand that an error keeps from their machines.
+    refused: HashSet<Span>,
 }
 
 impl Judge<'_> {
-    fn find(&mut self, about: Option<Wanted<'_>>, problem: impl Into<String>, remedy: impl Into<String>) {
-        let about = about.map(|one| (one.domain.to_owned(), one.device.source.to_string()));
-        self.judgement.findings.push(Finding { about, problem: problem.into(), remedy: remedy.into() });
+    /// Adds what is in the way of these devices.
+    fn find(&mut self, devices: &[&Wanted], found: Diagnostic) {
+        if found.severity == Severity::Error {
+            self.refused.extend(devices.iter().map(|one| one.span));
+        }
+        self.findings.push(found);
     }
 
-    fn pci(&mut self, one: Wanted<'_>, address: &str) -> Standing {
-        let Some(function) = self.functions.iter().find(|found| found.address == address).cloned() else {
-            let remedy = "`lspci -D` lists those there are";
-            self.find(Some(one), "the host has no such PCI device", remedy);
+    /// The function that a node wants, where the host has it.
+    fn function(&self, one: &Wanted) -> Option<&Function> {
+        match &one.device.source {
+            DeviceSource::Pci(address) => self.functions.get(address),
+            DeviceSource::Mdev(_) => None,
+        }
+    }
+
+    fn pci(&mut self, one: &Wanted, address: &str) -> Standing {
+        let Some(function) = self.functions.get(address).cloned() else {
+            let message = format!("the host has no PCI device at `{address}`");
+            self.find(
+                &[one],
+                Diagnostic::error(Code::MissingDevice, one.span, message)
+                    .cause("addresses differ between hosts, and change when cards are moved")
+                    .help("`ai-how inventory pcie` and `lspci -D` list those there are"),
+            );
             return Standing::NotFound;
         };
         self.identity(one, &function);
-        self.group(one, &function);
-        let standing = standing(function.driver.as_deref());
-        let driver = function.driver.as_deref().unwrap_or("no driver");
-        match standing {
-            Standing::ConflictingDriver => {
-                let problem = format!("{driver} is bound to it and holds it");
-                self.find(Some(one), problem, bind(address));
-            }
-            Standing::WrongDriver => {
-                self.find(Some(one), format!("{driver} is bound to it instead of vfio-pci"), bind(address));
-            }
-            Standing::Ready | Standing::NotFound => {}
+        if function.iommu_group.is_none() {
+            let message = format!("`{address}` is in no IOMMU group");
+            self.find(
+                &[one],
+                Diagnostic::error(Code::NoIommuGroup, one.span, message)
+                    .cause("without an IOMMU a device could reach all of the host's memory")
+                    .help("turn on VT-d or AMD-Vi in the firmware, and boot with `intel_iommu=on` or `amd_iommu=on`"),
+            );
         }
+        if function.has_screen {
+            let message = format!("the host shows its screen on `{address}`");
+            self.find(
+                &[one],
+                Diagnostic::warning(Code::HostScreen, one.span, message)
+                    .cause("the firmware chose it (`boot_vga` is 1); the screen is dark once a machine has it")
+                    .help("choose another GPU for the screen in the firmware, or log in over SSH from elsewhere"),
+            );
+        }
+        let standing = standing(function.driver.as_deref());
+        let message = match (standing, function.driver.as_deref()) {
+            (Standing::ConflictingDriver, Some(driver)) => {
+                format!("{driver} is bound to `{address}` and holds it")
+            }
+            (Standing::WrongDriver, Some(driver)) => {
+                format!("{driver} is bound to `{address}` instead of vfio-pci")
+            }
+            (Standing::WrongDriver, None) => format!("no driver is bound to `{address}`; vfio-pci must be"),
+            _ => return standing,
+        };
+        self.find(
+            &[one],
+            Diagnostic::error(Code::DeviceDriver, one.span, message)
+                .cause("VFIO hands a device to a machine, and only while its driver is bound to the device")
+                .help(bind(&function)),
+        );
         standing
     }
 
     /// Whether it is what the file says it is.
-    fn identity(&mut self, one: Wanted<'_>, function: &Function) {
+    fn identity(&mut self, one: &Wanted, function: &Function) {
+        let address = &function.address;
         let says = |given: &Option<String>, found: u16| {
             given.as_ref().is_some_and(|given| u16::from_str_radix(given, 16) != Ok(found))
         };
-        let device = one.device;
+        let device = &one.device;
+        let other = |message| Diagnostic::error(Code::OtherDevice, one.span, message);
         if says(&device.vendor_id, function.vendor) || says(&device.device_id, function.device) {
             let word = |given: &Option<String>| given.clone().unwrap_or_else(|| "any".to_owned());
             let (vendor, id) = (word(&device.vendor_id), word(&device.device_id));
             let found = format!("{:04x}:{:04x}", function.vendor, function.device);
-            let problem = format!("the file expects {vendor}:{id} there, and the host has {found}");
-            self.find(Some(one), problem, "addresses change when cards are moved: correct the file");
+            let message = format!("the file expects {vendor}:{id} at `{address}`, and the host has {found}");
+            self.find(
+                &[one],
+                other(message)
+                    .cause("addresses change when cards are moved")
+                    .help("correct the address, or `vendor_id` and `device_id`"),
+            );
         }
         if device.kind == DeviceKind::Gpu && !function.is_gpu() {
-            let problem = format!("it is no GPU: its class is {:04x}", function.class >> 8);
-            self.find(Some(one), problem, "correct its address, or its kind");
-        }
-    }
-
-    /// Whether all of its IOMMU group can go with it: the kernel gives groups away whole.
-    fn group(&mut self, one: Wanted<'_>, function: &Function) {
-        let Some(group) = function.iommu_group else {
+            let message = format!("`{address}` is no GPU: its class is {:04x}", function.class >> 8);
             self.find(
-                Some(one),
-                "it is in no IOMMU group",
-                "turn on VT-d or AMD-Vi in the firmware, and boot with `intel_iommu=on` or `amd_iommu=on`",
+                &[one],
+                other(message)
+                    .cause("GPUs are of class 03")
+                    .help("correct its address, or what kind of device it is"),
             );
-            return;
-        };
-        let mates: Vec<Function> = self
-            .functions
-            .iter()
-            .filter(|mate| mate.iommu_group == Some(group) && mate.address != function.address)
-            .filter(|mate| !mate.is_bridge() && standing(mate.driver.as_deref()) != Standing::Ready)
-            .cloned()
-            .collect();
-        for mate in mates {
-            let goes_along = self.wanted.iter().any(|other| {
-                other.domain == one.domain && other.device.source == DeviceSource::Pci(mate.address.clone())
-            });
-            // It has findings of its own.
-            if goes_along {
-                continue;
-            }
-            let Some(driver) = mate.driver else { continue };
-            let problem =
-                format!("{} is in its IOMMU group {group}, and {driver} is bound to it", mate.address);
-            self.find(Some(one), problem, bind(&mate.address));
+        }
+        if let (Some(given), Some(group)) = (one.iommu_group, function.iommu_group)
+            && given != u64::from(group)
+        {
+            let message = format!(
+                "the file expects `{address}` in IOMMU group {given}, and the host has it in {group}"
+            );
+            self.find(
+                &[one],
+                other(message)
+                    .cause("groups are numbered anew when cards are moved or the firmware is changed")
+                    .help(format!("write {group} after looking whether it is the right device, or leave `iommu_group` out")),
+            );
         }
     }
 
-    fn mdev(&mut self, one: Wanted<'_>, uuid: &str) -> Standing {
+    fn mdev(&mut self, one: &Wanted, uuid: &str) -> Standing {
         if self.host.has_mdev(uuid) {
             return Standing::Ready;
         }
-        let remedy = format!("make it: `mdevctl start --uuid {uuid} --parent ADDRESS --type TYPE`");
-        self.find(Some(one), "the host has no such mediated device", remedy);
+        let message = format!("the host has no mediated device `{uuid}`");
+        self.find(
+            &[one],
+            Diagnostic::error(Code::MissingDevice, one.span, message)
+                .cause("mediated devices are gone after a boot, unless something makes them again")
+                .help(format!("make it: `mdevctl start --uuid {uuid} --parent ADDRESS --type TYPE`")),
+        );
         Standing::NotFound
     }
 
-    /// What every passed device needs of the host.
+    /// Whether each IOMMU group can go to one machine: the kernel gives groups away whole.
+    fn groups(&mut self) {
+        let mut groups: BTreeMap<u32, BTreeMap<&str, Vec<&Wanted>>> = BTreeMap::new();
+        for one in self.wanted {
+            if let Some(group) = self.function(one).and_then(|function| function.iommu_group) {
+                groups.entry(group).or_default().entry(one.domain.as_str()).or_default().push(one);
+            }
+        }
+        for (group, domains) in groups {
+            // In the order of the file.
+            let mut machines: Vec<Vec<&Wanted>> = domains.into_values().collect();
+            machines.sort_by_key(|devices| devices.first().map(|one| one.span.start));
+            self.held(group, &machines);
+            self.split(group, &machines);
+        }
+    }
+
+    /// Whether the host can spare the devices of a group that no machine wants. Those that are wanted have findings of
+    /// their own.
+    fn held(&mut self, group: u32, machines: &[Vec<&Wanted>]) {
+        let mates: Vec<Function> = self
+            .functions
+            .values()
+            .filter(|mate| mate.iommu_group == Some(group) && !mate.is_bridge())
+            .filter(|mate| mate.driver.as_deref().is_some_and(|driver| !is_vfio(driver)))
+            .filter(|mate| !machines.iter().flatten().any(|one| is_at(one, &mate.address)))
+            .cloned()
+            .collect();
+        for (devices, mate) in
+            machines.iter().flat_map(|devices| mates.iter().map(move |mate| (devices, mate)))
+        {
+            let (Some(one), Some(driver)) = (devices.first(), &mate.driver) else { continue };
+            let message = format!(
+                "`{}` shares IOMMU group {group} with `{}`, and {driver} is bound to that",
+                one.device.source, mate.address
+            );
+            self.find(
+                devices,
+                Diagnostic::error(Code::HeldGroup, one.span, message)
+                    .cause("the kernel gives an IOMMU group to one machine whole")
+                    .help(bind(mate)),
+            );
+        }
+    }
+
+    /// Whether machines want different devices of a group. Those that want the very same ones are told so before anybody
+    /// looks at the host.
+    fn split(&mut self, group: u32, machines: &[Vec<&Wanted>]) {
+        let Some((first, others)) = machines.split_first() else { return };
+        for other in others {
+            let (here, there) = (alone(other, first), alone(first, other));
+            if here.is_none() && there.is_none() {
+                continue;
+            }
+            let here = here.or(other.first().copied());
+            let (Some(here), Some(there)) = (here, there.or(first.first().copied())) else { continue };
+            let message = format!(
+                "`{}` and `{}` are in IOMMU group {group}, and wanted by `{}` and by `{}`",
+                there.device.source, here.device.source, there.domain, here.domain
+            );
+            self.find(
+                &[first.as_slice(), other.as_slice()].concat(),
+                together(here, there, Code::SplitGroup, message)
+                    .cause("the kernel gives an IOMMU group to one machine whole")
+                    .help("give all devices of the group to one node, or never run the two at the same time")
+                    .also(there.span, "the other device"),
+            );
+        }
+    }
+
+    /// Whether a device is wanted whole, and a part of it as well.
+    fn parts(&mut self) {
+        let wanted = self.wanted;
+        for one in wanted {
+            let parent = match &one.device.source {
+                DeviceSource::Pci(_) => None,
+                DeviceSource::Mdev(uuid) => self.functions.values().find(|found| found.mdevs.contains(uuid)),
+            };
+            let whole = parent.or(self.function(one)).and_then(|found| found.whole.as_deref());
+            let mut of = parent.map(|parent| parent.address.as_str()).into_iter().chain(whole);
+            let Some(whole) = of.find_map(|of| wanted.iter().find(|two| is_at(two, of))) else { continue };
+            let message = format!(
+                "`{}`, which `{}` wants, is a part of `{}`, which `{}` wants whole",
+                one.device.source, one.domain, whole.device.source, whole.domain
+            );
+            self.find(
+                &[one, whole],
+                together(one, whole, Code::SplitDevice, message)
+                    .cause("a device that a machine has whole cannot be divided by the host")
+                    .help("give away the parts or the whole, not both")
+                    .also(whole.span, "wanted whole here"),
+            );
+        }
+    }
+
+    /// Whether the host's processors can run the nodes: devices go with KVM.
+    fn archs(&mut self) {
+        let Some(arch) = self.host.arch() else { return };
+        let mut foreign: BTreeMap<&str, Vec<&Wanted>> = BTreeMap::new();
+        for one in self.wanted.iter().filter(|one| one.arch.name() != arch) {
+            foreign.entry(&one.domain).or_default().push(one);
+        }
+        for devices in foreign.into_values() {
+            let Some(one) = devices.first() else { continue };
+            let message =
+                format!("a node of {} wants `{}`, and the host is {arch}", one.arch, one.device.source);
+            self.find(
+                &devices,
+                Diagnostic::error(Code::ForeignArch, one.span, message)
+                    .cause("devices are for nodes that run with KVM, which runs the host's own architecture")
+                    .help("give the device to a node of the host's architecture, or take it from this one"),
+            );
+        }
+    }
+
+    /// What every passed device needs of the host, told where the first one is wanted.
     fn host(&mut self) {
+        let wanted = self.wanted;
+        let Some(span) = wanted.iter().map(|one| one.span).min_by_key(|span| span.start) else { return };
         if !self.host.has_kvm() || !self.host.has_module("kvm") {
             self.find(
-                None,
-                "there is no KVM",
-                "turn on virtualization in the firmware; `modprobe kvm_intel` or `kvm_amd`",
+                wanted,
+                Diagnostic::error(Code::HostKvm, span, "the host has no KVM")
+                    .cause("there is no `/dev/kvm`, or no kernel module behind it")
+                    .help("turn on virtualization in the firmware; `modprobe kvm_intel` or `kvm_amd`"),
             );
         }
         for module in ["vfio", "vfio_iommu_type1", "vfio_pci"] {
             if !self.host.has_module(module) {
-                let name = module.replace('_', "-");
+                let message = format!("the kernel of the host lacks the module {module}");
                 self.find(
-                    None,
-                    format!("the kernel module {module} is missing"),
-                    format!("`sudo modprobe {name}`"),
+                    wanted,
+                    Diagnostic::error(Code::HostVfio, span, message)
+                        .cause("VFIO hands devices to machines")
+                        .help(format!("`sudo modprobe {}`", module.replace('_', "-"))),
                 );
             }
         }
@@ -199,9 +368,33 @@ impl Judge<'_> {
             } else {
                 "boot with `intel_iommu=on iommu=pt` or `amd_iommu=on iommu=pt`, and turn it on in the firmware"
             };
-            self.find(None, "the kernel uses no IOMMU", remedy);
+            self.find(
+                wanted,
+                Diagnostic::error(Code::HostIommu, span, "the kernel of the host uses no IOMMU")
+                    .cause("there are no groups in `/sys/kernel/iommu_groups`")
+                    .help(remedy),
+            );
         }
     }
+}
+
+/// The first of some devices that is not among others.
+fn alone<'a>(devices: &[&'a Wanted], others: &[&Wanted]) -> Option<&'a Wanted> {
+    let is_there = |one: &Wanted| others.iter().any(|other| other.device.source == one.device.source);
+    devices.iter().copied().find(|one| !is_there(one))
+}
+
+/// Something about two devices that machines cannot have at one time: it is refused where both start with their clusters.
+fn together(one: &Wanted, two: &Wanted, code: Code, message: String) -> Diagnostic {
+    if one.auto_start && two.auto_start {
+        Diagnostic::error(code, one.span, message)
+    } else {
+        Diagnostic::warning(code, one.span, message)
+    }
+}
+
+fn is_at(one: &Wanted, address: &str) -> bool {
+    matches!(&one.device.source, DeviceSource::Pci(wanted) if wanted == address)
 }
 
 fn standing(driver: Option<&str>) -> Standing {
@@ -222,156 +415,24 @@ pub fn is_conflicting(driver: &str) -> bool {
     CONFLICTING.contains(&driver)
 }
 
-/// How VFIO gets a device, whatever has it now.
-fn bind(address: &str) -> String {
+/// How VFIO gets a device, whatever has it now. What the host may not live without is said first.
+fn bind(function: &Function) -> String {
+    let address = &function.address;
+    let is_vital =
+        |driver: &String| matches!(function.class >> 16, 0x01 | 0x02) || VITAL.contains(&driver.as_str());
+    let warning = match &function.driver {
+        Some(driver) if is_vital(driver) => format!(
+            "with {driver} this may be the host's root disk or only network, and the host dies without it: \
+             look at `lsblk` and `ip route`, or put the card for the machine in another slot; only if nothing uses it: "
+        ),
+        _ => String::new(),
+    };
+    let unbind = match function.driver {
+        Some(_) => format!("echo {address} | sudo tee /sys/bus/pci/devices/{address}/driver/unbind; "),
+        None => String::new(),
+    };
     format!(
-        "`echo vfio-pci | sudo tee /sys/bus/pci/devices/{address}/driver_override; \
-         echo {address} | sudo tee /sys/bus/pci/devices/{address}/driver/unbind; \
+        "{warning}`echo vfio-pci | sudo tee /sys/bus/pci/devices/{address}/driver_override; {unbind}\
          echo {address} | sudo tee /sys/bus/pci/drivers_probe`"
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{fs, os::unix::fs::symlink, path::Path};
-
-    use tempfile::TempDir;
-
-    use super::*;
-
-    /// Address, class, ids, driver, group.
-    type Row<'a> = (&'a str, u32, &'a str, Option<&'a str>, Option<u32>);
-
-    /// A host with an IOMMU and KVM.
-    fn host(functions: &[Row<'_>]) -> (TempDir, Host) {
-        let root = tempfile::tempdir().unwrap();
-        let write = |path: &str, text: &str| {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        };
-        for (address, class, ids, driver, group) in functions {
-            let folder = format!("sys/bus/pci/devices/{address}");
-            let (vendor, device) = ids.split_once(':').unwrap();
-            write(&format!("{folder}/class"), &format!("{class:#08x}\n"));
-            write(&format!("{folder}/vendor"), &format!("0x{vendor}\n"));
-            write(&format!("{folder}/device"), &format!("0x{device}\n"));
-            let link = |name: &str, target: String| {
-                symlink(Path::new(&target), root.path().join(&folder).join(name)).unwrap();
-            };
-            if let Some(driver) = driver {
-                link("driver", format!("../../drivers/{driver}"));
-            }
-            if let Some(group) = group {
-                link("iommu_group", format!("../../../kernel/iommu_groups/{group}"));
-                write(&format!("sys/kernel/iommu_groups/{group}/type"), "DMA\n");
-            }
-        }
-        for module in ["kvm", "vfio", "vfio_iommu_type1", "vfio_pci"] {
-            write(&format!("sys/module/{module}/uevent"), "");
-        }
-        write("dev/kvm", "");
-        write("proc/cmdline", "root=/dev/sda quiet\n");
-        let host = Host::at(root.path());
-        (root, host)
-    }
-
-    fn device(address: &str, kind: DeviceKind, id: &str) -> Device {
-        Device {
-            source: DeviceSource::Pci(address.into()),
-            kind,
-            vendor_id: Some("10de".into()),
-            device_id: Some(id.into()),
-        }
-    }
-
-    const GPU: &str = "0000:01:00.0";
-    const AUDIO: &str = "0000:01:00.1";
-
-    fn told(host: &Host, devices: &[Device]) -> (Vec<Standing>, String) {
-        let wanted: Vec<Wanted<'_>> =
-            devices.iter().map(|device| Wanted { domain: "hpc-compute-01", device }).collect();
-        let judgement = judge(host, &wanted);
-        let lines = judgement.findings.iter().map(|found| {
-            let about = found.about.as_ref().map_or("host", |(_, device)| device);
-            format!("{about}: {} -> {}\n", found.problem, found.remedy)
-        });
-        (judgement.devices.iter().map(|(_, _, standing)| *standing).collect(), lines.collect())
-    }
-
-    #[test]
-    fn a_gpu_with_all_of_its_group_is_ready() {
-        let (_root, host) = host(&[
-            ("0000:00:01.0", 0x06_0400, "8086:1901", Some("pcieport"), Some(7)),
-            (GPU, 0x03_0000, "10de:2805", Some("vfio-pci"), Some(7)),
-            (AUDIO, 0x04_0300, "10de:22bd", Some("vfio-pci"), Some(7)),
-        ]);
-        let devices = [device(GPU, DeviceKind::Gpu, "2805"), device(AUDIO, DeviceKind::Audio, "22bd")];
-        assert_eq!(told(&host, &devices), (vec![Standing::Ready, Standing::Ready], String::new()));
-        // Who wants nothing needs nothing.
-        assert!(judge(&Host::at("/nonexistent"), &[]).findings.is_empty());
-    }
-
-    #[test]
-    fn everything_in_the_way_is_told_at_once() {
-        let (_root, host) = host(&[
-            (GPU, 0x03_0200, "10de:2806", Some("nvidia"), Some(7)),
-            (AUDIO, 0x04_0300, "10de:22bd", Some("snd_hda_intel"), Some(7)),
-            ("0000:02:00.0", 0x02_0000, "8086:1533", None, None),
-        ]);
-        let devices = [
-            device(GPU, DeviceKind::Gpu, "2805"),
-            device("0000:02:00.0", DeviceKind::Gpu, "1533"),
-            device("0000:09:00.0", DeviceKind::Gpu, "2805"),
-        ];
-        let (standings, words) = told(&host, &devices);
-        assert_eq!(standings, [Standing::ConflictingDriver, Standing::WrongDriver, Standing::NotFound]);
-        for expected in [
-            "0000:01:00.0: the file expects 10de:2805 there, and the host has 10de:2806",
-            "0000:01:00.0: 0000:01:00.1 is in its IOMMU group 7, and snd_hda_intel is bound to it -> `echo vfio-pci",
-            "0000:01:00.0: nvidia is bound to it and holds it",
-            "0000:02:00.0: it is no GPU: its class is 0200",
-            "0000:02:00.0: it is in no IOMMU group",
-            "0000:02:00.0: no driver is bound to it instead of vfio-pci",
-            "0000:09:00.0: the host has no such PCI device",
-        ] {
-            assert!(words.contains(expected), "{expected} is missing in {words}");
-        }
-    }
-
-    #[test]
-    fn what_the_host_lacks_is_told_whatever_the_devices_are() {
-        let (root, host) = host(&[(GPU, 0x03_0000, "10de:2805", Some("vfio-pci"), None)]);
-        fs::remove_dir_all(root.path().join("sys/module/vfio_pci")).unwrap();
-        fs::remove_file(root.path().join("dev/kvm")).unwrap();
-        let devices = [device(GPU, DeviceKind::Gpu, "2805")];
-        let (_, words) = told(&host, &devices);
-        for expected in
-            ["there is no KVM", "the kernel module vfio_pci is missing", "boot with `intel_iommu=on"]
-        {
-            assert!(words.contains(expected), "{expected} is missing in {words}");
-        }
-        fs::write(root.path().join("proc/cmdline"), "amd_iommu=on\n").unwrap();
-        fs::write(root.path().join("proc/modules"), "vfio_pci 16384 0 - Live 0x0\n").unwrap();
-        let (_, words) = told(&host, &devices);
-        assert!(
-            words.contains("the kernel was asked for it") && !words.contains("vfio_pci is missing"),
-            "{words}"
-        );
-    }
-
-    #[test]
-    fn a_mediated_device_must_exist() {
-        let (root, host) = host(&[]);
-        let uuid = "8c6a1c5e-6d0e-5d7e-9b1a-2f3c4d5e6f71";
-        let part = Device {
-            source: DeviceSource::Mdev(uuid.into()),
-            kind: DeviceKind::Gpu,
-            vendor_id: None,
-            device_id: None,
-        };
-        assert_eq!(told(&host, std::slice::from_ref(&part)).0, [Standing::NotFound]);
-        fs::create_dir_all(root.path().join("sys/bus/mdev/devices").join(uuid)).unwrap();
-        assert_eq!(told(&host, &[part]).0, [Standing::Ready]);
-    }
 }

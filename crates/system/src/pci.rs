@@ -8,10 +8,49 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::host;
+
 /// A host, by the folder that has its `sys`, `proc` and `dev`.
 #[derive(Debug, Clone)]
 pub struct Host {
     root: PathBuf,
+}
+
+/// What a PCI function is, by its class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A display controller.
+    Gpu,
+    /// A sound device.
+    Audio,
+    /// It joins other devices.
+    Bridge,
+    /// An NVMe disk.
+    Nvme,
+    /// What disks are at.
+    Storage,
+    /// A network card.
+    Network,
+    /// What USB devices are at.
+    Usb,
+    /// Anything else.
+    Other,
+}
+
+impl Kind {
+    /// The name, in one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gpu => "gpu",
+            Self::Audio => "audio",
+            Self::Bridge => "bridge",
+            Self::Nvme => "nvme",
+            Self::Storage => "storage",
+            Self::Network => "network",
+            Self::Usb => "usb",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// A PCI function.
@@ -33,17 +72,36 @@ pub struct Function {
     pub mdev_types: Vec<String>,
     /// UUIDs of mediated devices that were made of it.
     pub mdevs: Vec<String>,
+    /// The function that it is a virtual part of (SR-IOV).
+    pub whole: Option<String>,
+    /// Whether the firmware chose it for the host's screen.
+    pub has_screen: bool,
 }
 
 impl Function {
-    /// Whether it is a GPU: a display controller of any kind. Those for computing alone are of class 0302.
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        match (self.class >> 16, self.class >> 8) {
+            // Of any kind: those for computing alone are of class 0302.
+            (0x03, _) => Kind::Gpu,
+            (_, 0x0401 | 0x0403) => Kind::Audio,
+            (0x06, _) => Kind::Bridge,
+            (_, 0x0108) => Kind::Nvme,
+            (0x01, _) => Kind::Storage,
+            (0x02, _) => Kind::Network,
+            (_, 0x0c03) => Kind::Usb,
+            _ => Kind::Other,
+        }
+    }
+
+    /// Whether it is a GPU.
     pub fn is_gpu(&self) -> bool {
-        self.class >> 16 == 0x03
+        self.kind() == Kind::Gpu
     }
 
     /// Whether it joins other devices, which a group may hold beside those that are passed.
     pub fn is_bridge(&self) -> bool {
-        self.class >> 16 == 0x06
+        self.kind() == Kind::Bridge
     }
 
     /// Whether it can be divided into instances by NVIDIA's MIG: the large chips of the families Ampere, Hopper and
@@ -98,6 +156,27 @@ impl Host {
         line.split_whitespace().map(str::to_owned).collect()
     }
 
+    /// The instruction set, by the kernel's name for it; none where another host's tree does not tell.
+    pub fn arch(&self) -> Option<String> {
+        let told = fs::read_to_string(self.root.join("proc/sys/kernel/arch")).ok();
+        // Kernels before 6.1 do not tell.
+        told.map(|name| name.trim().to_owned())
+            .or_else(|| (self.root == Path::new("/")).then(|| host::arch().to_owned()))
+    }
+
+    /// How many instances NVIDIA's driver has divided a GPU into, which it does in MIG mode only. 0 also where its driver
+    /// does not tell.
+    pub fn mig_instances(&self, address: &str) -> usize {
+        let nvidia = self.root.join("proc/driver/nvidia");
+        let text = fs::read_to_string(nvidia.join("gpus").join(address).join("information"));
+        let text = text.unwrap_or_default();
+        let minor = text.lines().find_map(|line| line.strip_prefix("Device Minor:"));
+        let Some(minor) = minor.and_then(|minor| minor.trim().parse::<u32>().ok()) else { return 0 };
+        let instances = fs::read_dir(nvidia.join(format!("capabilities/gpu{minor}/mig")));
+        let names = instances.into_iter().flatten().flatten().map(|entry| entry.file_name());
+        names.filter(|name| name.to_string_lossy().starts_with("gi")).count()
+    }
+
     /// Whether the mediated device of this UUID exists.
     pub fn has_mdev(&self, uuid: &str) -> bool {
         self.root.join("sys/bus/mdev/devices").join(uuid).exists()
@@ -130,5 +209,7 @@ fn function(folder: &Path) -> Option<Function> {
         iommu_group: target("iommu_group").and_then(|group| group.parse().ok()),
         mdev_types: names(folder.join("mdev_supported_types")),
         mdevs: names(folder.to_owned()).into_iter().filter(is_uuid).collect(),
+        whole: target("physfn"),
+        has_screen: number("boot_vga") == Some(1),
     })
 }

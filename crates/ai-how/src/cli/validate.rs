@@ -18,6 +18,9 @@ pub struct Validate {
     /// Do not look whether this host can give the devices that nodes want.
     #[arg(long)]
     pub skip_pcie_validation: bool,
+    /// The folder that has the host's `sys`, `proc` and `dev`.
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
     /// How findings are written.
     #[arg(long, value_enum, default_value_t)]
     pub format: DiagnosticFormat,

@@ -80,18 +80,24 @@ fn pcie(host: &Host, format: Format) -> Result<u8, Failure> {
 fn gpu(host: &Host, format: Format) -> Result<u8, Failure> {
     let functions = host.functions();
     let owner = |address: &str| engine::device_owner(&DeviceSource::Pci(address.to_owned()));
-    let mates = |gpu: &Function| -> Vec<String> {
+    let mates = |gpu: &Function| -> Vec<&Function> {
         let with = functions.iter().filter(|mate| mate.iommu_group.is_some());
-        let with = with.filter(|mate| mate.iommu_group == gpu.iommu_group && mate.address != gpu.address);
-        with.map(|mate| mate.address.clone()).collect()
+        with.filter(|mate| mate.iommu_group == gpu.iommu_group && mate.address != gpu.address).collect()
     };
     let gpus: Vec<&Function> = functions.iter().filter(|function| function.is_gpu()).collect();
     match format {
         Format::Json => {
             let of = |gpu: &&Function| {
                 let mut value = function_json(gpu);
-                value["group_mates"] = mates(gpu).into();
+                let mates = mates(gpu);
+                value["group_mates"] = mates.iter().map(|mate| mate.address.as_str()).collect();
+                value["mates"] = mates
+                    .iter()
+                    .map(|mate| json!({"address": mate.address, "kind": mate.kind().name(), "driver": mate.driver}))
+                    .collect();
                 value["mig_capable"] = gpu.is_mig_capable().into();
+                let instances = host.mig_instances(&gpu.address);
+                value["mig_instances"] = (instances > 0).then_some(instances).into();
                 value["mdev_types"] = gpu.mdev_types.clone().into();
                 value["mdevs"] = gpu.mdevs.iter().map(|uuid| {
                     json!({"uuid": uuid, "owner": engine::device_owner(&DeviceSource::Mdev(uuid.clone()))})
@@ -106,19 +112,15 @@ fn gpu(host: &Host, format: Format) -> Result<u8, Failure> {
             let mut rows =
                 vec![["address", "ids", "driver", "group", "mates", "divided", "owner"].map(str::to_owned)];
             rows.extend(gpus.iter().map(|gpu| {
-                let divided = match (gpu.is_mig_capable(), gpu.mdev_types.is_empty()) {
-                    (true, true) => "MIG".to_owned(),
-                    (true, false) => format!("MIG, {} types", gpu.mdev_types.len()),
-                    (false, false) => format!("{} types", gpu.mdev_types.len()),
-                    (false, true) => String::new(),
-                };
+                let mates = mates(gpu).into_iter();
+                let mates = mates.map(|mate| format!("{} ({})", mate.address, mate.kind().name()));
                 [
                     gpu.address.clone(),
                     ids(gpu),
                     gpu.driver.clone().unwrap_or_default(),
                     group(gpu),
-                    mates(gpu).join(" "),
-                    divided,
+                    mates.collect::<Vec<_>>().join(" "),
+                    divided(gpu, host.mig_instances(&gpu.address)),
                     owner(&gpu.address).unwrap_or_default(),
                 ]
             }));
@@ -126,6 +128,21 @@ fn gpu(host: &Host, format: Format) -> Result<u8, Failure> {
         }
     }
     Ok(exit::OK)
+}
+
+/// What a GPU can be divided into, and is.
+fn divided(gpu: &Function, instances: usize) -> String {
+    let counted = |count: usize, word: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {word}")),
+        _ => Some(format!("{count} {word}s")),
+    };
+    // Only in MIG mode there are instances; without one nothing tells which mode it is.
+    let mig = match counted(instances, "instance") {
+        Some(instances) => Some(format!("MIG on ({instances})")),
+        None => gpu.is_mig_capable().then(|| "MIG".to_owned()),
+    };
+    [mig, counted(gpu.mdev_types.len(), "type")].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn ids(function: &Function) -> String {

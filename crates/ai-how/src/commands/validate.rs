@@ -1,7 +1,7 @@
 //! `ai-how validate`: every finding of every file.
 
-use config::diagnostic;
-use lab::passthrough::{self, Finding, Judgement, Wanted};
+use config::{Severity, diagnostic};
+use lab::passthrough::{self, Judgement};
 use system::pci::Host;
 
 use crate::{
@@ -30,9 +30,15 @@ pub(crate) fn run(arguments: &Validate, settings: &Settings) -> Result<u8, Failu
     if documents.is_empty() {
         return Err(Failure::told(exit::USAGE));
     }
+    let host = Host::at(&arguments.root);
+    let look = |document| (!arguments.skip_pcie_validation).then(|| check_devices(document, &host));
+    let standings: Vec<String> = documents.iter_mut().filter_map(look).collect();
     match arguments.format {
         DiagnosticFormat::Text => {
-            documents.iter().try_for_each(|document| output::data(document.text(settings.colour_data)))?;
+            let standings = standings.iter().map(String::as_str).chain(std::iter::repeat(""));
+            for (document, standings) in documents.iter().zip(standings) {
+                output::data(format_args!("{standings}{}", document.text(settings.colour_data)))?;
+            }
         }
         DiagnosticFormat::Json => match documents.as_slice() {
             [document] if arguments.files.len() == 1 => {
@@ -51,52 +57,38 @@ pub(crate) fn run(arguments: &Validate, settings: &Settings) -> Result<u8, Failu
         }
         DiagnosticFormat::Sarif => output::data(sarif(&documents))?,
     }
-    let devices = if arguments.skip_pcie_validation { true } else { check_devices(&documents, arguments)? };
+    let mut found = documents.iter().flat_map(|document| &document.loaded.diagnostics);
+    if found.any(|found| found.code.is_about_devices() && found.severity == Severity::Error) {
+        output::words(
+            "note: for a file that is meant for another host there are --root and --skip-pcie-validation\n",
+        );
+    }
     if unreadable {
         return Ok(exit::USAGE);
-    }
-    if !devices {
-        return Ok(exit::FAILED);
     }
     Ok(if documents.iter().all(|document| document.loaded.is_valid()) { exit::OK } else { exit::FAILED })
 }
 
-/// Whether this host can give the devices that nodes want; what is in the way goes to stderr, and how each device stands
-/// to stdout, unless that is data.
-fn check_devices(documents: &[Document], arguments: &Validate) -> Result<bool, Failure> {
-    let mut can = true;
-    for document in documents {
-        let Some(lab) = &document.loaded.lab else { continue };
-        let nodes = lab.clusters.iter().flat_map(|cluster| &cluster.nodes);
-        let wanted: Vec<Wanted<'_>> = nodes
-            .flat_map(|node| node.devices.iter().map(|device| Wanted { domain: &node.domain, device }))
-            .collect();
-        let Judgement { devices, findings } = passthrough::judge(&Host::this(), &wanted);
-        if arguments.format == DiagnosticFormat::Text && !devices.is_empty() {
-            let mut rows = vec![["device", "machine", "standing"].map(str::to_owned)];
-            rows.extend(
-                devices.into_iter().map(|(domain, device, standing)| [device, domain, standing.to_string()]),
-            );
-            output::data(plan::columns(&rows))?;
-        }
-        for Finding { about, problem, remedy } in &findings {
-            let about = match about {
-                Some((domain, device)) => format!("{device}, for {domain}"),
-                None => "this host".to_owned(),
-            };
+/// Adds what keeps a host from giving the devices that nodes want. Returns how each device stands, for people.
+fn check_devices(document: &mut Document, host: &Host) -> String {
+    if document.loaded.devices.is_none() {
+        // What has no version of ours is no lab, and has no devices.
+        if document.loaded.version.is_some() {
+            let path = document.path.display();
             output::words(format_args!(
-                "error: {}: {about}: {problem}\n  help: {remedy}\n",
-                document.path.display()
+                "note: {path}: devices were not looked at, because errors keep the file from being read so far\n"
             ));
         }
-        if !findings.is_empty() {
-            output::words(
-                "note: --skip-pcie-validation leaves this out, for a file that is meant for another host\n",
-            );
-        }
-        can &= findings.is_empty();
+        return String::new();
     }
-    Ok(can)
+    let Judgement { devices, findings } = passthrough::judge(host, &document.loaded);
+    document.loaded.add_device_findings(findings);
+    if devices.is_empty() {
+        return String::new();
+    }
+    let mut rows = vec![["device", "machine", "standing"].map(str::to_owned)];
+    rows.extend(devices.into_iter().map(|(domain, device, standing)| [device, domain, standing.to_string()]));
+    plan::columns(&rows) + "\n"
 }
 
 fn sarif(documents: &[Document]) -> String {

@@ -1,6 +1,6 @@
 //! What users of version 1.0 type: `render`, `plan clusters`, `inventory`, `topology`, on a file of theirs.
 
-use std::fs;
+use std::{fs, os::unix::fs::symlink};
 
 use serde_json::{Value, json};
 
@@ -169,16 +169,156 @@ fn devices_of_a_host_are_listed() {
     let text = home.run(["inventory", "pcie", "--root", "host"]).succeeds();
     assert!(text.contains("0000:01:00.0  0300   10de:2330") && text.contains("1 devices"), "{text}");
     assert_eq!(home.run(["inventory", "gpu", "--root", "empty"]).succeeds(), "");
+    let text = home.run(["inventory", "gpu", "--root", "host"]).succeeds();
+    assert!(text.contains("MIG, 1 type\n") || text.contains("MIG, 1 type "), "{text}");
+    // In MIG mode, NVIDIA's driver tells of instances.
+    home.write(
+        "host/proc/driver/nvidia/gpus/0000:01:00.0/information",
+        "Model: \t\t X\nDevice Minor: \t 3\n",
+    );
+    for instance in ["gi1", "gi2"] {
+        home.write(format!("host/proc/driver/nvidia/capabilities/gpu3/mig/{instance}/access"), "");
+    }
+    let text = home.run(["inventory", "gpu", "--root", "host"]).succeeds();
+    assert!(text.contains("MIG on (2 instances), 1 type"), "{text}");
 }
 
 #[test]
-fn a_file_that_wants_devices_is_checked_against_the_host() {
+fn what_shares_a_group_with_a_gpu_is_told_with_what_it_is() {
     let home = home();
+    for (function, class, name) in [
+        ("0", "0x030000", ""),
+        ("1", "0x040300", "audio"),
+        ("2", "0x0c0330", "usb"),
+        ("3", "0x010802", "nvme"),
+        ("4", "0x010601", "storage"),
+        ("5", "0x028000", "network"),
+        ("6", "0x060400", "bridge"),
+        ("7", "0x118000", "other"),
+    ] {
+        let folder = format!("host/sys/bus/pci/devices/0000:01:00.{function}");
+        for (file, text) in [("class", class), ("vendor", "0x10de"), ("device", "0x2805")] {
+            home.write(format!("{folder}/{file}"), text);
+        }
+        symlink("../../groups/4", home.path(format!("{folder}/iommu_group"))).unwrap();
+        if name.is_empty() {
+            continue;
+        }
+        let gpus = home.run(["inventory", "gpu", "--root", "host", "--format", "json"]).json();
+        let mates = &gpus["gpus"][0]["mates"];
+        let mate = mates.as_array().and_then(|mates| mates.last()).unwrap();
+        let address = format!("0000:01:00.{function}");
+        assert_eq!((&mate["address"], &mate["kind"]), (&json!(address), &json!(name)), "{gpus:#}");
+        assert_eq!(gpus["gpus"][0]["group_mates"].as_array().unwrap().last().unwrap(), &json!(address));
+        let text = home.run(["inventory", "gpu", "--root", "host"]).succeeds();
+        assert!(text.contains(&format!("{address} ({name})")), "{text}");
+    }
+}
+
+/// A host that has the devices of the example, or one that has their ids wrong.
+fn host(home: &Home, folder: &str, right: bool) {
+    let write = |path: String, text: &str| home.write(format!("{folder}/{path}"), text);
+    for (address, class, device, group) in [
+        ("0000:01:00.0", "0x030000\n", "0x2805\n", "1"),
+        ("0000:01:00.1", "0x040300\n", "0x22bd\n", "1"),
+        ("0000:07:00.0", "0x030000\n", "0x2504\n", "7"),
+    ] {
+        let of = format!("sys/bus/pci/devices/{address}");
+        write(format!("{of}/class"), class);
+        write(format!("{of}/vendor"), "0x10de\n");
+        write(format!("{of}/device"), if right { device } else { "0x0000\n" });
+        write(format!("sys/kernel/iommu_groups/{group}/type"), "DMA\n");
+        for (name, target) in [("driver", "../drivers/vfio-pci"), ("iommu_group", group)] {
+            symlink(target, home.path(format!("{folder}/{of}/{name}"))).unwrap();
+        }
+    }
+    for module in ["kvm", "vfio", "vfio_iommu_type1", "vfio_pci"] {
+        write(format!("sys/module/{module}/uevent"), "");
+    }
+    write("dev/kvm".to_owned(), "");
+    write("proc/sys/kernel/arch".to_owned(), "x86_64\n");
+}
+
+#[test]
+fn a_file_that_wants_devices_is_checked_against_any_host() {
+    let home = home();
+    host(&home, "right", true);
+    let ran = home.run(["validate", "workstation.yaml", "--root", "right"]);
+    assert_eq!(ran.err, "", "{ran:#?}");
+    let text = ran.succeeds();
+    for words in [
+        "0000:01:00.0  hpc-cluster-compute-01",
+        "cloud-cluster-gpu-worker-01  Ready",
+        "workstation.yaml: valid",
+    ] {
+        assert!(text.contains(words), "{words} is missing in\n{text}");
+    }
+    // This host has none of them.
     let ran = home.run(["validate", "workstation.yaml"]);
     assert_eq!(ran.code, Some(1), "{ran:#?}");
-    assert!(ran.out.contains("0000:01:00.0  hpc-cluster-compute-01"), "{ran:#?}");
-    assert!(ran.err.contains("help:") && ran.err.contains("--skip-pcie-validation"), "{ran:#?}");
+    assert!(ran.out.contains("help:") && !ran.out.contains(": valid"), "{ran:#?}");
+    assert!(ran.err.contains("--skip-pcie-validation") && ran.err.contains("--root"), "{ran:#?}");
     home.run(["validate", "workstation.yaml", "--skip-pcie-validation"]).succeeds();
+}
+
+#[test]
+fn what_is_wrong_with_devices_is_told_in_every_format() {
+    let home = home();
+    host(&home, "wrong", false);
+    let run = |format: &str| {
+        let ran = home.run(["validate", "workstation.yaml", "--root", "wrong", "--format", format]);
+        assert_eq!(ran.code, Some(1), "{ran:#?}");
+        ran
+    };
+    let json = run("json").json();
+    assert_eq!(json["valid"], false, "{json:#}");
+    // What this host has too little of is told as well.
+    let all = json["diagnostics"].as_array().unwrap();
+    let found: Vec<&Value> = all.iter().filter(|found| found["code"] == "other-device").collect();
+    assert_eq!(found.len(), 3, "{json:#}");
+    let place = (&found[0]["severity"], &found[0]["line"], &found[0]["column"]);
+    assert_eq!(place, (&"error".into(), &39.into(), &29.into()), "{json:#}");
+    assert!(found[0]["cause"].is_string() && found[0]["help"].is_string(), "{json:#}");
+    let github = run("github").out;
+    assert!(github.contains("::error file=workstation.yaml,line=39,col=29,"), "{github}");
+    let sarif = run("sarif").json();
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    assert_eq!(results.iter().filter(|result| result["ruleId"] == "other-device").count(), 3);
+    let text = run("text").out;
+    assert!(text.contains("error[other-device]") && text.contains("Not Ready"), "{text}");
+    assert!(text.contains("workstation.yaml: not valid, 3 errors") && !text.contains(": valid"), "{text}");
+}
+
+#[test]
+fn a_node_that_wants_devices_names_some() {
+    let home = home();
+    let file = fs::read_to_string(home.path("workstation.yaml")).unwrap();
+    let without = |line: &&str| !line.trim_start().starts_with("- {pci_address:");
+    let file: Vec<&str> = file.lines().filter(without).collect();
+    home.write("none.yaml", file.join("\n").replace("devices:", "devices: []"));
+    let ran = home.run(["validate", "none.yaml", "--format", "json"]);
+    assert_eq!(ran.code, Some(1), "{ran:#?}");
+    let json = ran.json();
+    let found = json["diagnostics"].as_array().unwrap().iter().find(|found| found["code"] == "no-devices");
+    assert_eq!((&json["valid"], &found.unwrap()["severity"]), (&json!(false), &json!("error")));
+    let text = home.run(["validate", "none.yaml", "--skip-pcie-validation"]).succeeds();
+    assert!(text.contains("warning[no-devices]"), "{text}");
+}
+
+#[test]
+fn an_error_elsewhere_keeps_no_device_from_being_looked_at() {
+    let home = home();
+    host(&home, "wrong", false);
+    let two = "version: \"2.0\"\nname: lab\nclusters:\n  hpc:\n    kind: slurm\n    networks: {lan: {subnet: 10.1.0.0/24}}\n    nodes:\n      - {name: a, devices: [{pci: \"0000:01:00.0\", device_id: \"2805\"}]}\n      - {name: b, devices: [{pci: \"0000:01:00.0\"}]}\n";
+    home.write("two.yaml", two);
+    let ran = home.run(["validate", "two.yaml", "--root", "wrong"]);
+    for words in ["error[duplicate-gpu]", "error[other-device]", "Not Ready"] {
+        assert!(ran.code == Some(1) && ran.out.contains(words), "{words} is missing: {ran:#?}");
+    }
+    home.write("unread.yaml", two.replace("name: a,", "name: a, cpus: many,"));
+    let ran = home.run(["validate", "unread.yaml", "--root", "wrong"]);
+    assert!(ran.code == Some(1) && ran.err.contains("unread.yaml: devices were not looked at"), "{ran:#?}");
+    assert_eq!(home.run(["validate", "unread.yaml", "--skip-pcie-validation"]).err, "");
 }
 
 #[test]

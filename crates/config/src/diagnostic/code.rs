@@ -104,11 +104,26 @@ codes! {
     RepeatedMount "repeated-mount" "Two directories of a node have the same tag or the same place",
     NoDevices "no-devices" "Devices are to be given to a node, and none is named",
     DuplicateGpu "duplicate-gpu" "Two nodes are given the same GPU",
+    DuplicateDevice "duplicate-device" "Two nodes are given the same device",
+    RepeatedDevice "repeated-device" "A node is given the same device twice",
     HostCpus "host-cpus" "Nodes are to have more processors for themselves than the host has",
     HostMemory "host-memory" "The nodes need more memory than the host has",
     HostDisk "host-disk" "The nodes may need more disk space than the host has free",
     MissingImage "missing-image" "An image file is not on the host",
     MissingDirectory "missing-directory" "A directory that a node mounts is not on the host",
+
+    MissingDevice "missing-device" "The host does not have a device that a node wants",
+    OtherDevice "other-device" "A device of the host is not what the file says it is",
+    DeviceDriver "device-driver" "A device is not bound to VFIO",
+    NoIommuGroup "no-iommu-group" "A device is in no IOMMU group",
+    HeldGroup "held-group" "The host uses another device of an IOMMU group",
+    SplitGroup "split-group" "Two nodes want different devices of one IOMMU group",
+    SplitDevice "split-device" "A device is wanted whole, and a part of it as well",
+    HostScreen "host-screen" "The host shows its screen on a device that a node wants",
+    ForeignArch "foreign-arch" "A node with devices has another architecture than the host",
+    HostKvm "host-kvm" "Nodes want devices, and the host has no KVM",
+    HostVfio "host-vfio" "Nodes want devices, and the kernel of the host lacks a module of VFIO",
+    HostIommu "host-iommu" "Nodes want devices, and the kernel of the host uses no IOMMU",
 }
 
 impl Code {
@@ -118,6 +133,27 @@ impl Code {
         matches!(
             self,
             Self::HostCpus | Self::HostMemory | Self::HostDisk | Self::MissingImage | Self::MissingDirectory
+        ) || self.is_about_devices()
+    }
+
+    /// Whether it tells how the host and the devices that nodes want go together. Loading a document finds none of these:
+    /// they come from a look at the host.
+    #[must_use]
+    pub fn is_about_devices(self) -> bool {
+        matches!(
+            self,
+            Self::MissingDevice
+                | Self::OtherDevice
+                | Self::DeviceDriver
+                | Self::NoIommuGroup
+                | Self::HeldGroup
+                | Self::SplitGroup
+                | Self::SplitDevice
+                | Self::HostScreen
+                | Self::ForeignArch
+                | Self::HostKvm
+                | Self::HostVfio
+                | Self::HostIommu
         )
     }
 }

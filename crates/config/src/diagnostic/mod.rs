@@ -99,7 +99,8 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// A finding that refuses the document.
-    pub(crate) fn error(code: Code, span: Span, message: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn error(code: Code, span: Span, message: impl Into<String>) -> Self {
         Self {
             code,
             severity: Severity::Error,
@@ -112,7 +113,8 @@ impl Diagnostic {
     }
 
     /// A finding that does not.
-    pub(crate) fn warning(code: Code, span: Span, message: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn warning(code: Code, span: Span, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(code, span, message) }
     }
 
@@ -121,17 +123,23 @@ impl Diagnostic {
         self
     }
 
-    pub(crate) fn cause(mut self, cause: impl Into<String>) -> Self {
+    /// With why it is wrong.
+    #[must_use]
+    pub fn cause(mut self, cause: impl Into<String>) -> Self {
         self.cause = Some(printable(cause.into()));
         self
     }
 
-    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+    /// With what to do.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(printable(help.into()));
         self
     }
 
-    pub(crate) fn also(mut self, span: Span, text: impl Into<String>) -> Self {
+    /// With another place that belongs to it.
+    #[must_use]
+    pub fn also(mut self, span: Span, text: impl Into<String>) -> Self {
         self.secondary = Some(Box::new(Label { span, text: printable(text.into()) }));
         self
     }

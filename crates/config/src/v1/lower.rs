@@ -3,7 +3,7 @@
 use super::{Cloud, Controller, CountedNodes, CpuModel, Document, Hardware, Hpc, MemoryBacking, Performance};
 use super::{Network, Node, Nodes, Numa, Passthrough, SlurmConfig, storage, unused};
 use crate::diagnostic::Code;
-use crate::draft::{self, Draft, Findings, Interface, Kind, Members, Partition, Slurm, shown};
+use crate::draft::{self, Draft, Findings, Interface, Kind, Members, Partition, Passed, Slurm, shown};
 use crate::hardware::{self, CpuFeature, DEFAULT_MOUNT_OPTIONS, Device, DeviceKind, DeviceSource, Mount};
 use crate::model::{Arch, Image, Kubernetes, Role};
 use crate::yaml::{Lenient, Located};
@@ -200,13 +200,13 @@ struct NodeParts {
     address: Option<Located<std::net::Ipv4Addr>>,
     image: Option<Located<String>>,
     auto_start: bool,
-    devices: Vec<Located<Device>>,
+    devices: Vec<Passed>,
     mounts: Vec<Located<Mount>>,
 }
 
 impl NodeParts {
     fn has_gpu(&self) -> bool {
-        self.devices.iter().any(|device| device.value.kind == DeviceKind::Gpu)
+        self.devices.iter().any(|passed| passed.device.value.kind == DeviceKind::Gpu)
     }
 
     fn into_node(self, cluster: &Located<String>, short: String, role: Role, given: &Given) -> draft::Node {
@@ -273,7 +273,7 @@ fn counted(nodes: CountedNodes, findings: &mut Findings) -> Vec<NodeParts> {
     (0..count).map(|_| node.clone()).collect()
 }
 
-fn devices(passthrough: Option<Located<Passthrough>>, findings: &mut Findings) -> Vec<Located<Device>> {
+fn devices(passthrough: Option<Located<Passthrough>>, findings: &mut Findings) -> Vec<Passed> {
     let Some(Located { value: Passthrough { enabled: Some(true), devices }, span }) = passthrough else {
         return Vec::new();
     };
@@ -285,13 +285,14 @@ fn devices(passthrough: Option<Located<Passthrough>>, findings: &mut Findings) -
             .help(findings.help("list the devices, or set `enabled` to false", "the node gets none"));
         findings.push(found);
     }
-    let lower = |device: super::Device| {
-        device.pci_address.map_value(|address| Device {
+    let lower = |given: super::Device| {
+        let device = given.pci_address.map_value(|address| Device {
             source: DeviceSource::Pci(address.to_ascii_lowercase()),
-            kind: device.device_type.into(),
-            vendor_id: device.vendor_id,
-            device_id: device.device_id,
-        })
+            kind: given.device_type.into(),
+            vendor_id: given.vendor_id,
+            device_id: given.device_id,
+        });
+        Passed { device, iommu_group: given.iommu_group }
     };
     devices.into_iter().map(lower).collect()
 }

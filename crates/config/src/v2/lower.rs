@@ -8,7 +8,7 @@ use super::{
     Partition, StorageClass,
 };
 use crate::diagnostic::{Code, Span};
-use crate::draft::{self, Draft, Findings, Interface, Members, Slurm};
+use crate::draft::{self, Draft, Findings, Interface, Members, Passed, Slurm};
 use crate::hardware::{self, CpuFeature, DEFAULT_MOUNT_OPTIONS, Device, DeviceKind, DeviceSource, Mount};
 use crate::model::{self, Arch, Image, Role};
 use crate::suggest::nearest;
@@ -304,16 +304,17 @@ fn hardware(given: Hardware) -> draft::Hardware {
 }
 
 /// None when it says neither which PCI function nor which mediated device; the schema has refused it then.
-fn device(given: super::Device) -> Option<Located<Device>> {
+fn device(given: super::Device) -> Option<Passed> {
     let lower = |source: fn(String) -> DeviceSource| move |name: String| source(name.to_ascii_lowercase());
     let pci = given.pci.map(|name| name.map_value(lower(DeviceSource::Pci)));
     let source = pci.or(given.mdev.map(|name| name.map_value(lower(DeviceSource::Mdev))))?;
-    Some(source.map_value(|source| Device {
+    let device = source.map_value(|source| Device {
         source,
         kind: given.kind.map_or(DeviceKind::Gpu, DeviceKind::from),
         vendor_id: given.vendor_id,
         device_id: given.device_id,
-    }))
+    });
+    Some(Passed { device, iommu_group: None })
 }
 
 fn mount(given: super::Mount) -> Located<Mount> {
