@@ -10,6 +10,7 @@ mod folders;
 mod framework;
 mod help;
 mod home;
+mod hostile;
 mod image;
 mod json;
 mod kubernetes;
