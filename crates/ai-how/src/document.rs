@@ -24,6 +24,8 @@ pub(crate) struct Document {
     /// Its path as the user gave it.
     pub(crate) path: PathBuf,
     bytes: Vec<u8>,
+    /// What it was loaded in.
+    context: Context,
     /// What became of it.
     pub(crate) loaded: Loaded,
 }
@@ -38,8 +40,8 @@ impl Document {
     pub(crate) fn of(path: &Path, bytes: Vec<u8>, strict: bool, settings: &Settings) -> Self {
         let context = Context { strict, ..context(path, settings) };
         let loaded = config::load(&Source { name: &path.to_string_lossy(), bytes: &bytes }, &context);
-        let mut document = Self { path: path.to_owned(), bytes, loaded };
-        let base = document.base(&context);
+        let mut document = Self { path: path.to_owned(), bytes, context, loaded };
+        let base = document.base();
         document.loaded.look(|named| match named.kind {
             PathKind::Image => base.join(&named.path).is_file(),
             PathKind::Directory => Path::new(&named.path).is_dir(),
@@ -57,13 +59,13 @@ impl Document {
     pub(crate) fn with_findings(path: &Path, bytes: Vec<u8>, diagnostics: Vec<Diagnostic>) -> Self {
         let loaded =
             Loaded { lab: None, version: None, devices: None, diagnostics, paths: Vec::new(), omitted: 0 };
-        Self { path: path.to_owned(), bytes, loaded }
+        Self { path: path.to_owned(), bytes, context: Context::default(), loaded }
     }
 
     /// Its plan. Errors in it are told in full; warnings are not repeated by every command.
     pub(crate) fn plan(&self, settings: &Settings) -> Result<plan::Plan, Failure> {
         if let Some(lab) = &self.loaded.lab {
-            return Ok(plan::plan(&self.with_images(lab.clone(), settings)));
+            return Ok(plan::plan(&self.with_images(lab.clone())));
         }
         output::painted(self.text(settings.facts.colour));
         let errors = self.loaded.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
@@ -73,16 +75,16 @@ impl Document {
 
     /// What paths of images are relative to: the file, or in version 1.0 the top of its repository, where the tool of that
     /// version was run.
-    fn base(&self, context: &Context) -> PathBuf {
+    fn base(&self) -> PathBuf {
         match self.loaded.version {
-            Some(Version::V1) => context.environment.get("TOT").map(PathBuf::from).unwrap_or_default(),
+            Some(Version::V1) => self.context.environment.get("TOT").map(PathBuf::from).unwrap_or_default(),
             _ => folder(&self.path),
         }
     }
 
     /// The lab with the paths of images of the user's made absolute, and a look at how each one boots.
-    fn with_images(&self, mut lab: Lab, settings: &Settings) -> Lab {
-        let base = self.base(&context(&self.path, settings));
+    fn with_images(&self, mut lab: Lab) -> Lab {
+        let base = self.base();
         for node in lab.clusters.iter_mut().flat_map(|cluster| &mut cluster.nodes) {
             if let Image::File(name) = &node.image {
                 let path = base.join(name);
@@ -95,8 +97,8 @@ impl Document {
     }
 
     /// What it says, as data, with the expressions of version 1.0 replaced.
-    pub(crate) fn data(&self, settings: &Settings) -> Result<serde_json::Value, Failure> {
-        config::template::data(&self.bytes, &context(&self.path, settings)).map_err(|found| {
+    pub(crate) fn data(&self) -> Result<serde_json::Value, Failure> {
+        config::template::data(&self.bytes, &self.context).map_err(|found| {
             Failure::new(exit::CONFIG, format!("{}: {}", self.path.display(), found.message))
         })
     }

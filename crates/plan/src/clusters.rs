@@ -196,7 +196,7 @@ fn vm_type(node: &NodePlan) -> &'static str {
     }
 }
 
-/// The planned machines for a person: what [`json`] or [`as_written`] gives.
+/// The planned machines for a person: what [`json()`] or [`as_written`] gives.
 pub fn text(list: &Value) -> String {
     let (mut out, mut count) = (String::new(), 0);
     for (title, rows) in tables(list) {

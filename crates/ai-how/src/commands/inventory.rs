@@ -195,7 +195,7 @@ fn generate(arguments: &Generate, kind: &str, settings: &Settings, cancel: &Canc
         output::words(format_args!("note: {domain} is off and left out\n"));
     }
     let hosts = if kind == "slurm" {
-        generated::slurm(cluster, &document.data(settings)?, &off, &reach)
+        generated::slurm(cluster, &document.data()?, &off, &reach)
     } else {
         // Host keys of machines to come are not known to anybody.
         let arguments = Some(reach.arguments).filter(|arguments| !arguments.is_empty());

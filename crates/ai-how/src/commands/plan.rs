@@ -48,9 +48,9 @@ fn diff(arguments: &PlanShow, settings: &Settings, cancel: &Cancel) -> Result<u8
 /// The planned machines, in the form of version 1.0.
 fn clusters(arguments: &PlanClusters, settings: &Settings) -> Result<u8, Failure> {
     let document = Document::load(&arguments.file, false, settings)?;
-    let list = match list_as_written(&document, settings) {
+    let list = match list_as_written(&document) {
         Some(list) => list,
-        None => plan::clusters::json(&document.plan(settings)?, &document.data(settings)?),
+        None => plan::clusters::json(&document.plan(settings)?, &document.data()?),
     };
     let list = match arguments.format {
         PlanClustersFormat::Text => output::clean(&plan::clusters::text(&list)),
@@ -63,7 +63,7 @@ fn clusters(arguments: &PlanClusters, settings: &Settings) -> Result<u8, Failure
 
 /// What a file of version 1.0 says that no lab can be made of: scripts list the machines of such files, too. Where it
 /// cannot be told what it says, or another version is meant, its errors are.
-fn list_as_written(document: &Document, settings: &Settings) -> Option<serde_json::Value> {
+fn list_as_written(document: &Document) -> Option<serde_json::Value> {
     let loaded = &document.loaded;
     let unknown =
         |found: &config::Diagnostic| matches!(found.code, Code::UnboundVariable | Code::BadExpansion);
@@ -76,7 +76,7 @@ fn list_as_written(document: &Document, settings: &Settings) -> Option<serde_jso
     if loaded.lab.is_some() || !is_known {
         return None;
     }
-    let list = plan::clusters::as_written(&document.data(settings).ok()?)?;
+    let list = plan::clusters::as_written(&document.data().ok()?)?;
     let file = document.path.display();
     output::words(format_args!(
         "warning: {file} cannot be started; this is what it says, and `ai-how validate {file}` tells what is wrong\n"
