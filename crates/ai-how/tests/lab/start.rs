@@ -153,6 +153,11 @@ impl Start {
         !status.success()
     }
 
+    /// Waits for its end, and tells its status and what it told.
+    pub(crate) fn ended(mut self) -> (Option<i32>, String) {
+        (self.child.wait().unwrap().code(), self.told())
+    }
+
     /// Waits for its good end.
     pub(crate) fn done(mut self) -> Told {
         let status = self.child.wait().unwrap();

@@ -245,7 +245,8 @@ impl Axis {
             // Clocks of two processes differ by a little: that much overlap is none.
             let free = rows.iter().position(|&until| until <= span.start + 0.02);
             let row = free.unwrap_or(rows.len());
-            let until = span.start + span.seconds.max(self.end * NARROWEST / 100.0);
+            // A quick one is drawn wider than it took: side by side, a hundred of them would take a hundred rows.
+            let until = span.start + span.seconds;
             match rows.get_mut(row) {
                 Some(known) => *known = until,
                 None => rows.push(until),
