@@ -24,9 +24,10 @@ e2e:
 	@scripts/set-up
 	cargo xtask e2e $(ARGS)
 
+# Tests that boot machines wait for them now and then, so there is one more at a time than processors.
 test:
 	@scripts/set-up test
-	cargo test --workspace --no-fail-fast $(ARGS)
+	RUST_TEST_THREADS=$$(($$(nproc) + 1)) cargo test --workspace --no-fail-fast $(ARGS)
 
 sabotage:
 	@scripts/set-up

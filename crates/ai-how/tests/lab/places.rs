@@ -101,6 +101,11 @@ virsh -q -c qemu:///system net-create /run/stranger.xml
 "$@" cluster status bench.yaml --lab system
 "$@" ssh --file bench.yaml --lab system compute-01 hostname
 virsh -q -c qemu:///system list --name
+"$@" vm status hpc-compute-01 --lab system --format json | grep '"state": "running"'
+"$@" topology --lab system --format json | grep -c '"state": "running"'
+"$@" hpc status bench.yaml --lab system | grep '2 of 2 machines run'
+"$@" inventory generate-hpc bench.yaml hpc --lab system | grep -c 'ansible_host='
+"$@" vm restart hpc-compute-01 --lab system --no-wait
 "$@" cluster destroy bench.yaml --force --lab system
 echo "left: $(virsh -q -c qemu:///system list --all --name | xargs) $(virsh -q -c qemu:///system net-list --name | xargs)"
 "#;
