@@ -1,6 +1,11 @@
 //! All labs of this user, whatever files they are of.
 
-use std::{fs, path::Path};
+use std::{
+    ffi::OsString,
+    fs,
+    os::unix::ffi::OsStringExt,
+    path::{Path, PathBuf},
+};
 
 use engine::{Place, Site};
 use lab::Folder;
@@ -40,8 +45,17 @@ const FILE: &str = "file";
 
 /// Writes down which file a lab is of, for people who look for it.
 pub(crate) fn remember_file(site: &Site, file: &Path) -> Result<(), Failure> {
-    let path = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    // What comes through a pipe has no place.
+    let Ok(path) = fs::canonicalize(file) else { return Ok(()) };
     Ok(file::write(&site.folder.path().join(FILE), path.as_os_str().as_encoded_bytes())?)
+}
+
+/// Which file a lab is of; its identity where nobody has written that down.
+pub(crate) fn file_of(folder: &Folder) -> PathBuf {
+    match fs::read(folder.path().join(FILE)) {
+        Ok(path) if !path.is_empty() => PathBuf::from(OsString::from_vec(path)),
+        _ => PathBuf::from(folder.id()),
+    }
 }
 
 /// Tells of labs with the name of one that is not there: its file may have been moved, or rendered to another place.
@@ -53,9 +67,11 @@ pub(crate) fn tell_namesakes(site: &Site, settings: &Settings) {
         return;
     }
     for folder in Folder::all(&settings.state).into_iter().filter(|folder| name(folder) == wanted) {
-        let file = fs::read(folder.path().join(FILE)).unwrap_or_default();
-        let file = String::from_utf8_lossy(&file).into_owned();
-        let of = if file.is_empty() { "another file".to_owned() } else { file };
-        output::words(format_args!("note: this file has no lab; {} is that of {of}\n", folder.id()));
+        let file = file_of(&folder);
+        output::words(format_args!(
+            "note: this file has no lab; {} is that of {}\n",
+            folder.id(),
+            file.display()
+        ));
     }
 }

@@ -1,7 +1,5 @@
 //! `ai-how vm`: one machine of any lab, named as libvirt names it. The verbs of version 1.0.
 
-use std::path::PathBuf;
-
 use engine::{Scope, Site};
 use plan::{Plan, clusters, model::NodePlan};
 use serde_json::json;
@@ -78,7 +76,7 @@ impl Found {
     /// In the labs that were started.
     fn anywhere(machine: &cli::Machine, settings: &Settings, cancel: &Cancel) -> Result<Vec<Self>, Failure> {
         let labs = labs::all(machine.place, settings, cancel)?.into_iter().filter_map(|(site, plan)| {
-            let lab = Lab { file: PathBuf::from(site.folder.id()), place: machine.place, fork: None };
+            let lab = Lab { file: labs::file_of(&site.folder), place: machine.place, fork: None };
             Self::in_lab(lab, plan, site, &machine.name)
         });
         Ok(labs.collect())

@@ -79,6 +79,10 @@ fn only_the_keeper_stays(bench: &Bench) {
 /// Without `plan.json` the marks of machines tell what runs.
 fn what_runs_is_known_without_the_record(bench: &Bench) {
     let lab = fs::read_dir(bench.path("state/labs")).unwrap().next().unwrap().unwrap().path();
+    // A machine that is started by its name is of the same file.
+    bench.ok(&["vm", "start", "hpc-compute-01"]);
+    let file = fs::canonicalize(bench.path("bench.yaml")).unwrap();
+    assert_eq!(fs::read_to_string(lab.join("file")).unwrap(), file.display().to_string());
     let (record, away) = (lab.join("plan.json"), bench.path("away"));
     fs::rename(&record, &away).unwrap();
     assert!(bench.ok(&["topology"]).contains("compute-01"));

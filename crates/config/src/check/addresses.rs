@@ -58,7 +58,8 @@ fn size(cluster: &Cluster, index: usize, subnet: Located<Ipv4Net>, findings: &mu
 fn gateway(network: &Network, subnet: Ipv4Net, findings: &mut Findings) {
     let Some(gateway) = network.gateway else { return };
     if !subnet.contains(&gateway.value) {
-        let found = outside(gateway, subnet, "gateway", findings).help("use an address of the subnet");
+        let found =
+            outside(gateway, subnet, unreachable("gateway"), findings).help("use an address of the subnet");
         findings.push(found);
     } else if is_reserved(subnet, gateway.value) {
         let found = reserved(gateway, subnet, None, findings).help("use another address of the subnet");
@@ -69,13 +70,7 @@ fn gateway(network: &Network, subnet: Ipv4Net, findings: &mut Findings) {
 fn dhcp_range(network: &Network, subnet: Ipv4Net, findings: &mut Findings) {
     for (what, end) in network.dhcp_ends() {
         let found = if !subnet.contains(&end.value) {
-            findings
-                .meaning(
-                    Code::AddressOutsideSubnet,
-                    end.span,
-                    format!("`{}` is not in `{subnet}`", end.value),
-                )
-                .cause(format!("the {what} is one of the network's"))
+            outside(end, subnet, format!("the {what} is one of the network's"), findings)
         } else if is_reserved(subnet, end.value) {
             reserved(end, subnet, None, findings)
         } else {
@@ -105,7 +100,7 @@ fn places(cluster: &Cluster, findings: &mut Findings) {
             let Some(subnet) = network.subnet.map(|subnet| subnet.value) else { continue };
             let gateway = network.gateway_in(subnet);
             let found = if !subnet.contains(&address.value) {
-                outside(address, subnet, "node", findings)
+                outside(address, subnet, unreachable("node"), findings)
             } else if is_reserved(subnet, address.value) {
                 reserved(address, subnet, None, findings)
             } else if address.value == gateway {
@@ -123,7 +118,7 @@ fn places(cluster: &Cluster, findings: &mut Findings) {
 fn outside(
     address: Located<Ipv4Addr>,
     subnet: Ipv4Net,
-    whose: &str,
+    cause: String,
     findings: &Findings,
 ) -> crate::Diagnostic {
     findings
@@ -132,7 +127,11 @@ fn outside(
             address.span,
             format!("`{}` is not in `{subnet}`", address.value),
         )
-        .cause(format!("the {whose} could not be reached over this network"))
+        .cause(cause)
+}
+
+fn unreachable(whose: &str) -> String {
+    format!("the {whose} could not be reached over this network")
 }
 
 fn reserved(
