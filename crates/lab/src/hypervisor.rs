@@ -205,7 +205,7 @@ pub trait Hypervisor: Send + Sync + fmt::Debug {
     /// See [`Error`].
     fn suspend_domain(&self, name: &str) -> Result<(), Error>;
 
-    /// Lets a domain's processors go on.
+    /// Lets a domain's processors go on; one whose do is fine.
     ///
     /// # Errors
     /// See [`Error`].

@@ -268,7 +268,12 @@ impl Hypervisor for Libvirt {
 
     fn resume_domain(&self, name: &str) -> Result<(), Error> {
         let action = "resume the domain";
-        self.present(action, name)?.resume().map_err(|error| self.refused(action, name, &error))
+        let domain = self.present(action, name)?;
+        domain.resume().or_else(|error| match domain.state() {
+            // Somebody was quicker: the keeper lets go what a command held that was killed.
+            Ok((state, _)) if state.known().map(state_of) == Some(DomainState::Running) => Ok(()),
+            _ => Err(self.refused(action, name, &error)),
+        })
     }
 
     fn memory_address(&self, name: &str) -> Result<u64, Error> {
@@ -336,6 +341,7 @@ mod tests {
         assert_eq!(observed.domain("test").unwrap().state, DomainState::Running);
         assert_eq!(observed.domain("test").unwrap().mark, None);
         libvirt.destroy_domain("no-such-domain").unwrap();
+        libvirt.resume_domain("test").unwrap();
     }
 
     #[test]
