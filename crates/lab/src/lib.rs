@@ -18,6 +18,8 @@ mod folder;
 mod hypervisor;
 pub mod keeper;
 #[cfg(feature = "libvirt")]
+mod lazy;
+#[cfg(feature = "libvirt")]
 mod libvirt;
 pub mod passthrough;
 mod private;

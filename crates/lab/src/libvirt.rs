@@ -19,7 +19,7 @@ use virt::{
 
 use crate::description;
 use crate::hypervisor::{Domain, DomainState, Error, Hypervisor, Network, Observed};
-use crate::keeper;
+use crate::{keeper, lazy};
 
 /// How long libvirt may take to answer whoever lets machines go on.
 const RELEASE_LIMIT: Duration = Duration::from_secs(30);
@@ -41,12 +41,11 @@ impl Libvirt {
     /// # Errors
     /// It does not answer.
     pub fn open(uri: &str) -> Result<Self, Error> {
+        let unreachable = |message: String| Error::Unreachable { uri: uri.to_owned(), message };
+        lazy::load().map_err(unreachable)?;
         // Otherwise the library prints every error on stderr by itself.
         virt::error::clear_error_callback();
-        let connection = Connect::open(Some(uri)).map_err(|error| Error::Unreachable {
-            uri: uri.to_owned(),
-            message: error.message().to_owned(),
-        })?;
+        let connection = Connect::open(Some(uri)).map_err(|error| unreachable(error.message().to_owned()))?;
         Ok(Self { connection, _folder: None })
     }
 
