@@ -73,6 +73,32 @@ impl Document {
         Err(Failure::new(exit::CONFIG, format!("{} has {errors} error{plural}", self.path.display())))
     }
 
+    /// Its plan, and where its lab lives.
+    pub(crate) fn site(&self, lab: &cli::Lab, settings: &Settings) -> Result<(plan::Plan, Site), Failure> {
+        let plan = self.plan(settings)?;
+        settings.check_state()?;
+        let site = settings.site(&plan.lab, &lab.file, lab.place);
+        labs::tell_namesakes(&site, settings);
+        match &lab.fork {
+            None => Ok((plan, site)),
+            Some(name) => Ok((plan, site.fork(name)?)),
+        }
+    }
+
+    /// Tells that it has values which nothing can be made of, before something is made of what replaces them.
+    pub(crate) fn tell_replaced(&self, settings: &Settings) {
+        if self.loaded.version != Some(Version::V1) || settings.verbosity == Verbosity::Quiet {
+            return;
+        }
+        let count = self.loaded.diagnostics.iter().filter(|found| !found.code.is_about_host()).count();
+        if count > 0 {
+            let (file, plural) = (self.path.display(), if count == 1 { "" } else { "s" });
+            output::words(format_args!(
+                "note: {file} has {count} warning{plural}, and what cannot be used is replaced or left out; `ai-how validate {file}` tells\n"
+            ));
+        }
+    }
+
     /// What paths of images are relative to: the file, or in version 1.0 the top of its repository, where the tool of that
     /// version was run.
     fn base(&self) -> PathBuf {
@@ -121,32 +147,17 @@ pub(crate) fn plan(path: &Path, settings: &Settings) -> Result<plan::Plan, Failu
     Document::load(path, false, settings)?.plan(settings)
 }
 
-/// Tells that a file has values which nothing can be made of, before something is made of what replaces them.
-pub(crate) fn tell_replaced(path: &Path, settings: &Settings) {
-    // A machine that is named alone is not started from a file.
-    let Ok(document) = Document::load(path, false, settings) else { return };
-    if document.loaded.version != Some(Version::V1) {
-        return;
-    }
-    let count = document.loaded.diagnostics.iter().filter(|found| !found.code.is_about_host()).count();
-    if count > 0 && settings.verbosity != Verbosity::Quiet {
-        let (file, plural) = (path.display(), if count == 1 { "" } else { "s" });
-        output::words(format_args!(
-            "note: {file} has {count} warning{plural}, and what cannot be used is replaced or left out; `ai-how validate {file}` tells\n"
-        ));
-    }
-}
-
 /// The plan of a lab's file, and where the lab lives.
 pub(crate) fn site(lab: &cli::Lab, settings: &Settings) -> Result<(plan::Plan, Site), Failure> {
-    let plan = plan(&lab.file, settings)?;
-    settings.check_state()?;
-    let site = settings.site(&plan.lab, &lab.file, lab.place);
-    labs::tell_namesakes(&site, settings);
-    match &lab.fork {
-        None => Ok((plan, site)),
-        Some(name) => Ok((plan, site.fork(name)?)),
-    }
+    Document::load(&lab.file, false, settings)?.site(lab, settings)
+}
+
+/// The same for a command that starts what the file says, which tells what it does not do of that.
+pub(crate) fn site_to_start(lab: &cli::Lab, settings: &Settings) -> Result<(plan::Plan, Site), Failure> {
+    let document = Document::load(&lab.file, false, settings)?;
+    let found = document.site(lab, settings)?;
+    document.tell_replaced(settings);
+    Ok(found)
 }
 
 /// The content of a file that the user names; of one that is larger than any config, as much as shows that.

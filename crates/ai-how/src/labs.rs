@@ -7,13 +7,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use engine::{Place, Site};
+use engine::Site;
 use lab::Folder;
 use plan::Plan;
 use report::terminal::Verbosity;
 use system::{cancel::Cancel, file};
 
-use crate::{cli, failure::Failure, output, settings::Settings};
+use crate::{
+    cli,
+    failure::Failure,
+    output,
+    settings::{Settings, engine_place},
+};
 
 /// The labs that were started, with what each was started as. One that cannot be read is told and left out.
 pub(crate) fn all(
@@ -22,12 +27,8 @@ pub(crate) fn all(
     cancel: &Cancel,
 ) -> Result<Vec<(Site, Plan)>, Failure> {
     settings.check_state()?;
-    let place = match place {
-        cli::Place::Private => Place::Private,
-        cli::Place::System => Place::System,
-    };
     let read = |folder: Folder| {
-        let site = Site { place, folder, cache: settings.cache.clone() };
+        let site = Site { place: engine_place(place), folder, cache: settings.cache.clone() };
         match site.as_started(cancel) {
             Ok(plan) => Some((site, plan?)),
             Err(error) => {
@@ -60,13 +61,11 @@ pub(crate) fn file_of(folder: &Folder) -> PathBuf {
 
 /// Tells of labs with the name of one that is not there: its file may have been moved, or rendered to another place.
 pub(crate) fn tell_namesakes(site: &Site, settings: &Settings) {
-    // The name of the lab, and the hash of its file's path.
-    let name = |folder: &Folder| folder.id().rsplit_once('-').map(|(name, _)| name.to_owned());
-    let wanted = name(&site.folder);
+    let wanted = site.folder.lab_name();
     if site.folder.path().exists() || settings.verbosity == Verbosity::Quiet {
         return;
     }
-    for folder in Folder::all(&settings.state).into_iter().filter(|folder| name(folder) == wanted) {
+    for folder in Folder::all(&settings.state).into_iter().filter(|folder| folder.lab_name() == wanted) {
         let file = file_of(&folder);
         output::words(format_args!(
             "note: this file has no lab; {} is that of {}\n",

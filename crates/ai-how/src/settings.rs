@@ -37,6 +37,14 @@ pub(crate) struct Settings {
     pub(crate) colour_data: bool,
 }
 
+/// The place that an argument names.
+pub(crate) fn engine_place(place: cli::Place) -> Place {
+    match place {
+        cli::Place::Private => Place::Private,
+        cli::Place::System => Place::System,
+    }
+}
+
 impl Settings {
     /// From the arguments, of which `json` tells whether the command writes JSON, and the environment.
     pub(crate) fn new(global: &cli::Global, json: bool) -> Self {
@@ -64,10 +72,7 @@ impl Settings {
     /// The lab of a config file: the same file is the same lab, another file of the same name another.
     pub(crate) fn site(&self, lab: &str, file: &Path, place: cli::Place) -> Site {
         let path = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-        let place = match place {
-            cli::Place::Private => Place::Private,
-            cli::Place::System => Place::System,
-        };
+        let place = engine_place(place);
         let hash = Sha256::digest(format!("{place:?}\0{}", path.display()));
         let hash: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
         // The name is a folder's and a mark's: what a version 1.0 file may put into it stays out.

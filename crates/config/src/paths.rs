@@ -1,11 +1,11 @@
 //! Files and directories of the host that a document names. Whether they are there is looked up by the caller, since
 //! nothing here touches a disk.
 
+use crate::Loaded;
 use crate::check::is_fit;
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::draft::{Draft, shown};
 use crate::model::Image;
-use crate::{Loaded, MOST_DIAGNOSTICS};
 
 /// What a path of the host is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,14 +30,8 @@ pub struct HostPath {
 impl Loaded {
     /// Warns of each path that is not there. They stay warnings under `strict`: the file may be meant for another host.
     pub fn look(&mut self, is_there: impl Fn(&HostPath) -> bool) {
-        for missing in self.paths.iter().filter(|path| !is_there(path)) {
-            if self.diagnostics.len() < MOST_DIAGNOSTICS {
-                self.diagnostics.push(warning(missing));
-            } else {
-                self.omitted += 1;
-            }
-        }
-        self.diagnostics.sort_by_key(|found| (found.span.start, found.code));
+        self.diagnostics.extend(self.paths.iter().filter(|path| !is_there(path)).map(warning));
+        self.arrange();
     }
 }
 

@@ -131,9 +131,7 @@ impl Site {
             return Ok(Some(plan));
         }
         let Some(session) = self.find(cancel)? else { return Ok(None) };
-        let id = self.folder.id();
-        // A lab's name, and the hash of its file's path.
-        let lab = id.rsplit_once('-').map_or(id.as_str(), |(name, _)| name).to_owned();
+        let lab = self.folder.lab_name();
         session.plan(&Plan { format: FORMAT, lab, id: String::new(), clusters: Vec::new() })
     }
 

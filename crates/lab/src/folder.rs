@@ -118,6 +118,12 @@ impl Folder {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
+    /// The name in its identity, without the hash that tells labs of one name apart.
+    pub fn lab_name(&self) -> String {
+        let id = self.id();
+        id.rsplit_once('-').map_or(id.clone(), |(name, _)| name.to_owned())
+    }
+
     /// Where sockets are.
     pub fn sockets(&self) -> PathBuf {
         self.path.join("sockets")

@@ -29,7 +29,7 @@ pub(crate) fn run(command: Cluster, settings: &Settings, cancel: &Cancel) -> Res
     match command {
         Cluster::Start(arguments) => {
             let Start { part, cold, no_deploy, ssh_key, dry_run, force, format } = arguments;
-            let (plan, site) = document::site(&part.lab, settings)?;
+            let (plan, site) = document::site_to_start(&part.lab, settings)?;
             let scope = scope(&part, &[&plan])?;
             let deploy = (!no_deploy).then(|| scope.clone());
             let how = How { cold, deploy, ssh_key, dry_run, force, rebuild: false, wait: true, scope };
@@ -125,7 +125,6 @@ pub(crate) fn start(
 ) -> Result<u8, Failure> {
     let Target { lab, plan, site } = *target;
     fork_is_there(target)?;
-    document::tell_replaced(&lab.file, settings);
     let changes = || {
         let changes = changes::find(site, plan, &how.scope, cancel)?;
         Ok::<_, Failure>(if how.rebuild { changes.rebuilding() } else { changes })

@@ -96,8 +96,8 @@ impl<'a> Work<'a> {
     fn new(how: &'a Change, settings: &'a Settings, cancel: &'a Cancel) -> Result<Self, Failure> {
         let lab = how.at.lab();
         let document = Document::load(&lab.file, false, settings)?;
-        let plan = document.plan(settings)?;
-        let (_, site) = document::site(&lab, settings)?;
+        let (plan, site) = document.site(&lab, settings)?;
+        document.tell_replaced(settings);
         let Some(model) = document.loaded.lab.clone() else { return Err(Failure::told(exit::CONFIG)) };
         Ok(Self { lab, model, plan, site, document, how, settings, cancel })
     }

@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: Test, settings: &Settings, cancel: &Cancel) -> Resu
             test.throw_away("sabotage", |work| work.sabotage(&selection))
         }
         TestVerb::StartCluster => {
-            let (plan, site) = document::site(&lab, settings)?;
+            let (plan, site) = document::site_to_start(&lab, settings)?;
             let how = How {
                 cold: arguments.cold,
                 deploy: None,

@@ -49,7 +49,10 @@ pub(crate) fn run(
     | Workstation::Stop { lab, .. }
     | Workstation::Status { lab, .. }
     | Workstation::Destroy { lab, .. }) = command;
-    let (plan, site) = document::site(lab, settings)?;
+    let (plan, site) = match command {
+        Workstation::Start { .. } => document::site_to_start(lab, settings)?,
+        _ => document::site(lab, settings)?,
+    };
     let work = Work { which, lab, plan: &plan, site: &site, settings, cancel };
     match command {
         Workstation::Start { ssh_key, dry_run, force, format, .. } => {
