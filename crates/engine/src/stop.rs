@@ -109,7 +109,7 @@ impl Session {
             }
             clock::sleep(Duration::from_millis(100));
         }
-        // It would hang, as it does for a machine that has lost its power.
+        // As below: it would hang from now on.
         self.ssh().disconnect(label);
         say(NodeState::Stopped);
         Ok(())

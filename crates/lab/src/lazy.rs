@@ -5,9 +5,10 @@
 //! virt (bindings) ──virConnectOpen──> the function of that name here ──dlsym──> libvirt.so.0
 //! ```
 //!
-//! The linker is told in `.cargo/config.toml` that the bindings need no library, so their calls end here. Each function
-//! hands the registers on as they came: a C function whose arguments are numbers and pointers takes and returns machine
-//! words.
+//! The bindings' calls end here, so the linker, which adds a library only as it is needed, leaves libvirt's out. Where it does
+//! not, because the bindings call more than is listed here or the linker adds all that is named, everything works as before,
+//! only slower. Each function hands the registers on as they came: a C function whose arguments are numbers and pointers
+//! takes and returns machine words.
 
 #![expect(
     unsafe_code,

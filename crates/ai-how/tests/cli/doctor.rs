@@ -70,3 +70,12 @@ fn the_status_is_that_of_the_worst_finding() {
     let bad = findings.as_array().unwrap().iter().any(|finding| finding["state"] == "bad");
     assert_eq!(code, Some(if bad { 3 } else { 0 }), "{findings:#}");
 }
+
+#[test]
+fn a_short_command_does_not_load_libvirts_library() {
+    let home = Home::new();
+    // The loader lists what it would load, and the program does not run.
+    let mut command = home.command(["--version"]);
+    let listed = Ran::of(command.env("LD_TRACE_LOADED_OBJECTS", "1").output().unwrap()).succeeds();
+    assert!(listed.contains("libc.so") && !listed.contains("libvirt"), "{listed}");
+}
