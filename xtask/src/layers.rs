@@ -28,17 +28,22 @@ const fn room(name: &'static str, imports: &'static [&'static str]) -> Room {
 const ROOMS: &[Room] = &[
     pure("events", &[]),
     pure("config", &[]),
+    pure("gguf", &[]),
     pure("plan", &["config"]),
     pure("render", &["config", "plan"]),
     room("system", &["events"]),
     room("image", &["config", "events", "system"]),
+    room("appliance", &["config", "events", "gguf", "image", "system"]),
     room("template", &["system"]),
     room("guest", &["config", "plan", "system"]),
     room("lab", &["config", "plan", "render", "system"]),
     room("deploy", &["config", "events", "plan", "render", "system"]),
     room("harness", &["config", "events", "guest", "plan", "system"]),
     room("report", &["config", "events", "plan"]),
-    room("engine", &["config", "events", "guest", "image", "lab", "plan", "render", "system", "template"]),
+    room(
+        "engine",
+        &["appliance", "config", "events", "guest", "image", "lab", "plan", "render", "system", "template"],
+    ),
 ];
 
 /// Crates that are at the end of the flow: they import what they like, and nobody imports them.
