@@ -31,6 +31,7 @@ pub(crate) struct Cluster {
 pub(crate) enum Kind {
     Slurm(Slurm),
     Kubernetes(Kubernetes),
+    Appliance,
 }
 
 #[derive(Debug)]
@@ -80,6 +81,8 @@ pub(crate) struct Node {
     pub(crate) memory_mib: Located<u64>,
     pub(crate) disk_gib: Located<u64>,
     pub(crate) image: Located<Image>,
+    /// What is added to its kernel's command line, one behind the other.
+    pub(crate) append: Vec<Located<String>>,
     /// The first one is the one it is reached by.
     pub(crate) interfaces: Vec<Interface>,
     pub(crate) auto_start: bool,

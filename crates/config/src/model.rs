@@ -27,7 +27,7 @@ pub struct Cluster {
     pub name: String,
     /// What runs on it.
     pub kind: ClusterKind,
-    /// The first one is where the nodes talk to each other and are reached.
+    /// The first one is where the nodes talk to each other and are reached. Appliances have none.
     pub networks: Vec<Network>,
     /// The controller (or control plane) first, then the others in the order of the file.
     pub nodes: Vec<Node>,
@@ -41,6 +41,8 @@ pub enum ClusterKind {
     Slurm(Slurm),
     /// A Kubernetes cluster (`clusters.cloud` of version 1.0).
     Kubernetes(Kubernetes),
+    /// Machines that boot straight into a model's prompt on their serial console.
+    Appliance,
 }
 
 /// SLURM's part of a cluster.
@@ -110,11 +112,14 @@ pub struct Node {
     pub cpus: u32,
     /// Memory, MiB.
     pub memory_mib: u64,
-    /// Size of the root disk, GiB.
+    /// Size of the root disk, GiB; 0 where there is none.
     pub disk_gib: u64,
     /// What it boots.
     pub image: Image,
-    /// One for each network it is on; the first is the one it is reached by.
+    /// Added to its kernel's command line, printable ASCII; empty but for appliances.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub append: String,
+    /// One for each network it is on; the first is the one it is reached by. Appliances have none.
     pub interfaces: Vec<Interface>,
     /// Whether starting the cluster starts it.
     pub auto_start: bool,
@@ -175,6 +180,8 @@ pub enum Role {
     ControlPlane,
     /// Runs pods.
     Worker,
+    /// Runs a model's prompt.
+    Appliance,
 }
 
 impl Role {
@@ -185,6 +192,7 @@ impl Role {
             Self::Compute => "compute",
             Self::ControlPlane => "control-plane",
             Self::Worker => "worker",
+            Self::Appliance => "appliance",
         }
     }
 
@@ -210,15 +218,18 @@ pub enum Image {
     File(String),
     /// A qcow2 file of the user's that boots by itself. Nothing of ours is in it.
     Disk(String),
+    /// The appliance's kernel and initramfs, with the file of its model if it has one.
+    Appliance(Option<String>),
     /// Version 1.0 allows a document that names none.
     Unspecified,
 }
 
 impl Image {
-    /// Its name or path.
+    /// Its name or path; of an appliance its model's, if it has one.
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Built(name) | Self::File(name) | Self::Disk(name) => Some(name),
+            Self::Appliance(model) => model.as_deref(),
             Self::Unspecified => None,
         }
     }

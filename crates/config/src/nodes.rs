@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use serde_json::{Map, Value as Json, json};
 
 use crate::edit::{self, Edit, Step, edit};
-use crate::model::{Cluster, Lab, Role};
+use crate::model::{Cluster, Lab, Node, Role};
 
 /// What a node is to have. What is left out stays, or is as with the node that it is like.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,6 +32,18 @@ pub enum Error {
     /// A cluster cannot be without it.
     #[error("`{name}` is what its cluster's other nodes need; a cluster is removed as a whole")]
     Serves {
+        /// The node's name.
+        name: String,
+    },
+    /// Every cluster has a node.
+    #[error("`{name}` is the last of its cluster's nodes; a cluster is removed as a whole")]
+    Only {
+        /// The node's name.
+        name: String,
+    },
+    /// An appliance has no disk.
+    #[error("`{name}` is an appliance, which has no disk; leave `disk_gib` out")]
+    NoDisk {
         /// The node's name.
         name: String,
     },
@@ -75,13 +87,15 @@ impl<'a> Nodes<'a> {
     /// See [`Error`].
     pub fn resize(&self, domain: &str, sizes: &Sizes) -> Result<String, Error> {
         let (cluster, at) = self.find(domain)?;
+        let node = &cluster.nodes[at];
         let way = self.way(cluster, at);
-        if at == 0 && value(&self.data, &way).is_none() {
+        let sizes = self.sizes(node, &node.name, sizes)?;
+        if node.role.serves() && value(&self.data, &way).is_none() {
             // A controller about which there was nothing to say.
-            return Ok(edit(self.text, &[Edit::Set(way, Json::Object(self.sizes(sizes)?))])?);
+            return Ok(edit(self.text, &[Edit::Set(way, Json::Object(sizes))])?);
         }
         let set = |(key, size): (String, Json)| Edit::Set([&way[..], &[Step::Key(key)]].concat(), size);
-        Ok(edit(self.text, &self.sizes(sizes)?.into_iter().map(set).collect::<Vec<_>>())?)
+        Ok(edit(self.text, &sizes.into_iter().map(set).collect::<Vec<_>>())?)
     }
 
     /// The file without a node.
@@ -90,9 +104,12 @@ impl<'a> Nodes<'a> {
     /// See [`Error`].
     pub fn remove(&self, domain: &str) -> Result<String, Error> {
         let (cluster, at) = self.find(domain)?;
-        let name = &cluster.nodes[at].name;
-        if at == 0 {
+        let Node { name, role, .. } = &cluster.nodes[at];
+        if role.serves() {
             return Err(Error::Serves { name: name.clone() });
+        }
+        if cluster.nodes.iter().filter(|node| !node.role.serves()).count() == 1 {
+            return Err(Error::Only { name: name.clone() });
         }
         let mut edits = vec![Edit::Remove(self.way(cluster, at))];
         for (partition, members) in self.partitions(cluster) {
@@ -110,8 +127,9 @@ impl<'a> Nodes<'a> {
     /// See [`Error`].
     pub fn add(&self, name: &str, like: &str, sizes: &Sizes) -> Result<String, Error> {
         let (cluster, at) = self.find(like)?;
-        if at == 0 {
-            return Err(Error::Serves { name: cluster.nodes[0].name.clone() });
+        let model = &cluster.nodes[at];
+        if model.role.serves() {
+            return Err(Error::Serves { name: model.name.clone() });
         }
         let way = self.way(cluster, at);
         let mut node = value(&self.data, &way).and_then(Json::as_object).cloned().unwrap_or_default();
@@ -126,12 +144,11 @@ impl<'a> Nodes<'a> {
                 node.insert("address".to_owned(), json!(free_address(cluster)?));
             }
         }
-        node.extend(self.sizes(sizes)?);
+        node.extend(self.sizes(model, name, sizes)?);
         let list = way[..way.len() - 1].to_vec();
         let mut edits = vec![Edit::Append(list, Json::Object(node))];
-        let like = &cluster.nodes[at].name;
         for (partition, members) in self.partitions(cluster) {
-            if members.contains(like) {
+            if members.contains(&model.name) {
                 edits.push(Edit::Append(partition, json!(name)));
             }
         }
@@ -155,7 +172,7 @@ impl<'a> Nodes<'a> {
         self.data["version"] == "1.0"
     }
 
-    /// A node's cluster and its place in it; the first one is the one that serves the others.
+    /// A node's cluster and its place in it. Where one serves the others, it is the first.
     fn find(&self, domain: &str) -> Result<(&'a Cluster, usize), Error> {
         let mut found = self.lab.clusters.iter().filter_map(|cluster| {
             cluster.nodes.iter().position(|node| node.domain == domain).map(|at| (cluster, at))
@@ -165,14 +182,15 @@ impl<'a> Nodes<'a> {
 
     /// Where a node is in the document.
     fn way(&self, cluster: &Cluster, at: usize) -> Vec<Step> {
-        let kubernetes = cluster.nodes.first().is_some_and(|node| node.role == Role::ControlPlane);
+        let first = cluster.nodes.first().map(|node| node.role);
+        let kubernetes = first == Some(Role::ControlPlane);
         let list = match (self.is_version_1(), kubernetes) {
             (true, true) => "worker_nodes",
             (true, false) => "compute_nodes",
             (false, _) => "nodes",
         };
         let mut way = vec!["clusters".into(), Step::Key(cluster.key.clone())];
-        match at.checked_sub(1) {
+        match at.checked_sub(usize::from(first.is_some_and(Role::serves))) {
             None => way.push(if kubernetes { "control_plane" } else { "controller" }.into()),
             Some(item) => way.extend([list.into(), item.into()]),
         }
@@ -191,8 +209,11 @@ impl<'a> Nodes<'a> {
         lists.collect()
     }
 
-    /// Sizes in the words of the format.
-    fn sizes(&self, sizes: &Sizes) -> Result<Map<String, Json>, Error> {
+    /// Sizes in the words of the format, for a node called `name` of the kind of `node`.
+    fn sizes(&self, node: &Node, name: &str, sizes: &Sizes) -> Result<Map<String, Json>, Error> {
+        if node.role == Role::Appliance && sizes.disk_gib.is_some() {
+            return Err(Error::NoDisk { name: name.to_owned() });
+        }
         let first = self.is_version_1();
         let memory = match sizes.memory_mib {
             Some(memory_mib) if first && memory_mib % 1024 != 0 => return Err(Error::Memory { memory_mib }),
@@ -231,6 +252,7 @@ mod tests {
 
     const NEW: &str = include_str!("../../../config/lab.yaml");
     const OLD: &str = include_str!("../../../config/workstation-1.0.yaml");
+    const PROMPTS: &str = include_str!("../../../config/prompts.yaml");
 
     fn lab(text: &str) -> Lab {
         let environment = ["HOME", "TOT"].map(|name| (name.into(), "/home/ada".into())).into();
@@ -313,6 +335,48 @@ mod tests {
         assert!(matches!(nodes().remove("hpc-controller"), Err(Error::Serves { .. })));
         assert!(matches!(nodes().add("x", "hpc-controller", &Sizes::default()), Err(Error::Serves { .. })));
         assert!(matches!(nodes().remove("hpc-nobody"), Err(Error::NoNode { .. })));
+    }
+
+    #[test]
+    fn appliances_are_all_alike() {
+        let before = lab(PROMPTS);
+        let sizes = |memory_mib| Sizes { cpus: Some(4), memory_mib, disk_gib: None };
+        let text = changed(PROMPTS, &before, |nodes| nodes.resize("prompts-prompt-01", &sizes(Some(512))));
+        assert_eq!(new_lines(PROMPTS, &text), ["- {name: prompt-01, cpus: 4, memory_mib: 512}"]);
+        // The first one of a cluster is like the others.
+        let with_model = text.replace("prompt-01", "prompt-01, model: m.gguf, append: zosia.diag=1");
+        let after = lab(&with_model);
+        let more =
+            changed(&with_model, &after, |nodes| nodes.add("prompt-02", "prompts-prompt-01", &sizes(None)));
+        let line = r#"- {name: prompt-02, model: m.gguf, append: "zosia.diag=1", cpus: 4, memory_mib: 512}"#;
+        assert_eq!(new_lines(&with_model, &more), [line]);
+        let more_lab = lab(&more);
+        assert_eq!(more_lab.clusters[1].nodes[1].image, more_lab.clusters[1].nodes[0].image);
+        assert_eq!(more_lab.clusters[0], before.clusters[0]);
+        assert_eq!(changed(&more, &more_lab, |nodes| nodes.remove("prompts-prompt-02")), with_model);
+        let without_first = lab(&changed(&more, &more_lab, |nodes| nodes.remove("prompts-prompt-01")));
+        assert_eq!(without_first.clusters[1].nodes[0].name, "prompt-02");
+    }
+
+    #[test]
+    fn an_appliance_gets_no_disk() {
+        let before = lab(PROMPTS);
+        let nodes = || Nodes::of(PROMPTS, &before).unwrap();
+        let sizes = Sizes { disk_gib: Some(8), ..Sizes::default() };
+        let refused = nodes().resize("prompts-prompt-01", &sizes).unwrap_err();
+        let words = "`prompt-01` is an appliance, which has no disk; leave `disk_gib` out";
+        assert_eq!(refused.to_string(), words);
+        let refused = nodes().add("prompt-02", "prompts-prompt-01", &sizes).unwrap_err();
+        assert!(matches!(refused, Error::NoDisk { name } if name == "prompt-02"));
+    }
+
+    #[test]
+    fn the_last_node_stays() {
+        let before = lab(PROMPTS);
+        for domain in ["prompts-prompt-01", "hpc-compute-01"] {
+            let refused = Nodes::of(PROMPTS, &before).unwrap().remove(domain).unwrap_err();
+            assert!(refused.to_string().ends_with("a cluster is removed as a whole"), "{refused}");
+        }
     }
 
     #[test]

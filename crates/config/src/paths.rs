@@ -12,6 +12,8 @@ use crate::model::Image;
 pub enum PathKind {
     /// An image: a file.
     Image,
+    /// What an appliance's prompt loads: a file.
+    Model,
     /// What a node mounts: a directory.
     Directory,
 }
@@ -21,7 +23,7 @@ pub enum PathKind {
 pub struct HostPath {
     /// What it is to be.
     pub kind: PathKind,
-    /// As the document says it, expressions of version 1.0 replaced. An image's may be relative.
+    /// As the document says it, expressions of version 1.0 replaced. Those of images and models may be relative.
     pub path: String,
     /// Where it says it.
     pub span: Span,
@@ -47,6 +49,11 @@ fn warning(HostPath { kind, path, span }: &HostPath) -> Diagnostic {
             "a relative path is looked up from the file's own folder, in version 1.0 from the top of its repository",
         )
         .help("correct the path, or put the image there before the lab is started"),
+        PathKind::Model => {
+            Diagnostic::warning(Code::MissingModel, *span, format!("this host has no model file `{path}`"))
+                .cause("a relative path is looked up from the file's own folder, and a prompt without its model does not start")
+                .help("correct the path, or put the model there before the lab is started")
+        }
         PathKind::Directory => {
             Diagnostic::warning(Code::MissingDirectory, *span, format!("this host has no directory `{path}`"))
                 .cause("a node with this mount does not start")
@@ -60,11 +67,11 @@ pub(crate) fn of(draft: &Draft) -> Vec<HostPath> {
     let mut paths: Vec<HostPath> = Vec::new();
     for node in draft.clusters.iter().flat_map(|cluster| &cluster.nodes) {
         let image = match &node.image.value {
-            Image::File(path) => {
-                Some(HostPath { kind: PathKind::Image, path: path.clone(), span: node.image.span })
-            }
+            Image::File(path) => Some((PathKind::Image, path)),
+            Image::Appliance(Some(path)) => Some((PathKind::Model, path)),
             _ => None,
         };
+        let image = image.map(|(kind, path)| HostPath { kind, path: path.clone(), span: node.image.span });
         let mounts = node.mounts.iter().filter(|mount| is_fit(&mount.value)).map(|mount| HostPath {
             kind: PathKind::Directory,
             path: mount.value.host_path.clone(),

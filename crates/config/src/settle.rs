@@ -85,6 +85,7 @@ fn settle_cluster(
         kind: match cluster.kind {
             Kind::Slurm(slurm) => ClusterKind::Slurm(settle_slurm(slurm, &names)),
             Kind::Kubernetes(kubernetes) => ClusterKind::Kubernetes(kubernetes),
+            Kind::Appliance => ClusterKind::Appliance,
         },
         networks,
         nodes,
@@ -209,11 +210,18 @@ fn settle_node(
         memory_mib: node.memory_mib.value,
         disk_gib: node.disk_gib.value,
         image: node.image.value,
+        append: settle_append(&node.append),
         auto_start: node.auto_start,
         hardware: settle_hardware(node.hardware, node.cpus, node.memory_mib.value),
         devices: node.devices.into_iter().map(|passed| passed.device.value).collect(),
         mounts: settle_mounts(node.mounts),
     }
+}
+
+/// One line of all that is added to a kernel's command line.
+fn settle_append(parts: &[Located<String>]) -> String {
+    let parts = parts.iter().map(|part| part.value.trim()).filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join(" ")
 }
 
 fn settle_hardware(hardware: draft::Hardware, cpus: u64, memory_mib: u64) -> Hardware {

@@ -29,14 +29,27 @@ pub(crate) fn check(
     let Some((schema, validator)) = schema else { return };
     let json = to_json(root);
     let reader = Reader { text, root, schema };
+    let errors: Vec<_> = validator.iter_errors(&json).take(MOST).collect();
+    let is_unfit = |error: &ValidationError<'_>| matches!(error.kind(), Kind::FalseSchema);
+    let unfit: Vec<&str> =
+        errors.iter().filter(|error| is_unfit(error)).map(|error| error.instance_path().as_str()).collect();
     let mut list = Vec::new();
-    for error in validator.iter_errors(&json) {
-        reader.explain(&error, &mut list);
+    for error in &errors {
+        // What a key has that is not to be there at all is nobody's concern.
+        if !is_unfit(error) && unfit.iter().any(|key| is_within(error.instance_path().as_str(), key)) {
+            continue;
+        }
+        reader.explain(error, &mut list);
         if list.len() >= MOST {
             break;
         }
     }
     findings.extend_with_shape(list);
+}
+
+/// Whether a place is that of a key or in its value.
+fn is_within(place: &str, key: &str) -> bool {
+    place.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Reports keys that version 1.0 accepts without knowing them.
@@ -63,8 +76,6 @@ fn unknown_key<'a>(key: &str, span: Span, known: impl Iterator<Item = &'a str>) 
 /// A place in the tree.
 struct Target<'a> {
     node: &'a Node,
-    /// What it is in; itself for the root.
-    parent: &'a Node,
     /// The key it stands behind, or none for the root and for items of lists.
     key: Option<Span>,
     /// What to call it: the key, or `item 2`.
@@ -81,18 +92,12 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn target(&self, location: &Location) -> Target<'a> {
-        let mut target = Target {
-            node: self.root,
-            parent: self.root,
-            key: None,
-            name: "the document".to_owned(),
-            path: String::new(),
-        };
+        let mut target =
+            Target { node: self.root, key: None, name: "the document".to_owned(), path: String::new() };
         for segment in location {
             match (segment, &target.node.value) {
                 (LocationSegment::Property(name), Value::Mapping(_)) => {
                     let Some((key, value)) = target.node.entry(&name) else { break };
-                    target.parent = target.node;
                     target.node = value;
                     target.key = Some(key.span);
                     target.name = format!("`{}`", shown(&key.text));
@@ -103,7 +108,6 @@ impl<'a> Reader<'a> {
                 }
                 (LocationSegment::Index(index), Value::Sequence(items)) => {
                     let Some(value) = items.get(index) else { break };
-                    target.parent = target.node;
                     target.node = value;
                     target.key = None;
                     target.name = format!("item {} of {}", index + 1, target.name);
@@ -165,11 +169,16 @@ impl<'a> Reader<'a> {
             Kind::Maximum { limit } => {
                 out_of_range(value_span, format!("{name} must be at most {limit}"), self.written(node))
             }
-            Kind::MaxLength { limit } => out_of_range(
-                value_span,
-                format!("{name} may have at most {limit} characters"),
-                self.written(node),
-            ),
+            Kind::MaxLength { limit } => {
+                let message = format!("{name} may have at most {limit} characters");
+                let found = out_of_range(value_span, message, self.written(node));
+                match name.as_str() {
+                    "`append`" => found.cause(
+                        "a kernel's whole command line ends at 2047 bytes, of which ai-how needs some",
+                    ),
+                    _ => found,
+                }
+            }
             Kind::MinItems { limit } => {
                 let span = target.key.unwrap_or(value_span);
                 out_of_range(
@@ -212,28 +221,27 @@ impl<'a> Reader<'a> {
             .cause("in a list every node has an address of its own; `DHCP` goes with `count` only")
             .help("write an address, or replace the list with a mapping that has `count`"),
             // Only a kind of cluster makes a key impossible that there is.
-            Kind::FalseSchema => self.unfit_key(&target),
+            Kind::FalseSchema => self.unfit_key(&target, error.instance_path()),
             // No schema of ours uses another keyword.
             _ => Diagnostic::error(Code::BadValue, value_span, error.to_string()),
         };
         list.push(found);
     }
 
-    fn unfit_key(&self, target: &Target<'_>) -> Diagnostic {
-        let kind = match target.parent.get("kind").map(|kind| &kind.value) {
+    fn unfit_key(&self, target: &Target<'_>, location: &Location) -> Diagnostic {
+        // A cluster is an entry of the document's `clusters`, and the key may be one of its nodes'.
+        let cluster = location.into_iter().take(2).try_fold(self.root, |node, segment| match segment {
+            LocationSegment::Property(name) => node.get(&name),
+            LocationSegment::Index(_) => None,
+        });
+        let kind = match cluster.and_then(|cluster| cluster.get("kind")).map(|kind| &kind.value) {
             Some(Value::String(kind)) => kind,
             _ => "this",
         };
-        let help = match target.key.map(|key| self.text.slice(key)) {
-            Some("controller") => "call it `control_plane`, or remove it",
-            Some("control_plane") => "call it `controller`, or remove it",
-            _ => "remove it, or change the kind",
-        };
+        let (cause, help) = unfit(kind, target.name.trim_matches('`'));
         let span = target.key.unwrap_or(target.node.span);
         let message = format!("{} is not for a cluster of kind `{kind}`", target.name);
-        Diagnostic::error(Code::UnfitKey, span, message)
-            .cause("only clusters of another kind have it")
-            .help(help)
+        Diagnostic::error(Code::UnfitKey, span, message).cause(cause).help(help)
     }
 
     fn wrong_type(&self, target: &Target<'_>, kind: &TypeKind) -> Diagnostic {
@@ -441,6 +449,38 @@ fn out_of_range(span: Span, message: String, given: impl std::fmt::Display) -> D
         .help("choose a value within the limits")
 }
 
+/// Why clusters of a kind do not have a key, and what to do about it.
+fn unfit(kind: &str, key: &str) -> (&'static str, &'static str) {
+    const OTHERS: &str = "only clusters of another kind have it";
+    match (kind, key) {
+        ("appliance", "networks" | "address" | "addresses") => (
+            "appliances have no network; their serial console is the way in",
+            "remove it, or change the kind",
+        ),
+        ("appliance", "image") => (
+            "appliances boot a kernel and an initramfs of their own",
+            "remove it; `model` says what a prompt loads",
+        ),
+        ("appliance", "disk_gib") => (
+            "appliances have no disk and keep nothing",
+            "remove it; `memory_mib` is all the room that they have",
+        ),
+        ("appliance", "mounts") => (
+            "appliances see no directories of the host",
+            "remove it; `model` names the one file that a prompt loads",
+        ),
+        ("appliance", "controller" | "control_plane") => {
+            ("appliances need no other node", "list it under `nodes`, or remove it")
+        }
+        (_, "model" | "append") => {
+            ("only appliances have it", "remove it, or move it to a cluster of kind `appliance`")
+        }
+        (_, "controller") => (OTHERS, "call it `control_plane`, or remove it"),
+        (_, "control_plane") => (OTHERS, "call it `controller`, or remove it"),
+        _ => (OTHERS, "remove it, or change the kind"),
+    }
+}
+
 /// A pattern of the schemas in words, with an example.
 fn describe(pattern: &str) -> (&'static str, &'static str) {
     match pattern {
@@ -454,6 +494,8 @@ fn describe(pattern: &str) -> (&'static str, &'static str) {
             ("a UUID", "`4b20d080-1b54-4048-85b3-a6a62d165c01`")
         }
         r"^[0-9a-fA-F]{4}$" => ("four hexadecimal digits", "\"10de\""),
+        r"^[^\x00-\x1f\x7f]+$" => ("the path of a file, without control characters", "`models/phi.gguf`"),
+        r"^[ -~]*$" => ("one line of printable ASCII characters", "`zosia.llama_threads=2`"),
         r"^[a-zA-Z0-9_-]+$" => ("a tag of letters, digits, `_` and `-`", "`project-repo`"),
         r"^/" => ("an absolute path", "`/mnt/data`"),
         r"^0[0-7]{3}$" => ("a file mode of four octal digits", "\"0755\""),

@@ -58,7 +58,7 @@ fn summary(loaded: &Loaded) -> String {
 #[test]
 fn examples_that_work_load_without_a_word() {
     let files = files(&folder());
-    for name in ["lab.yaml", "two-clusters.yaml", "kubernetes.yaml", "workstation-1.0.yaml"] {
+    for name in ["lab.yaml", "two-clusters.yaml", "kubernetes.yaml", "prompts.yaml", "workstation-1.0.yaml"] {
         let bytes = files.get(name).unwrap_or_else(|| panic!("config/{name} is missing"));
         for strict in [false, true] {
             let loaded = loaded(name, bytes, &Context { strict, ..context() });

@@ -125,9 +125,25 @@ fn a_thousand_findings_of_each_kind_are_found_quickly() {
     assert!(elapsed < LONGEST, "{elapsed:?}");
 }
 
+#[test]
+fn what_a_cluster_says_for_all_its_nodes_does_not_fill_the_memory() {
+    let mut nodes = String::new();
+    for number in 0..5000 {
+        let _ = writeln!(nodes, "      - {{name: n{number}}}");
+    }
+    let long = "a".repeat(400_000);
+    let text = format!(
+        "version: \"2.0\"\nname: lab\nclusters:\n  prompts:\n    kind: appliance\n    model: {long}\n    append: {long}\n    nodes:\n{nodes}"
+    );
+    let (loaded, elapsed) = survives(text.as_bytes(), &Context::default());
+    let found: Vec<_> = loaded.diagnostics.iter().map(|found| found.code.as_str()).collect();
+    assert_eq!(found, ["out-of-range", "out-of-range"]);
+    assert!(elapsed < LONGEST, "{elapsed:?}");
+}
+
 fn examples() -> Vec<String> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../config");
-    let names = ["lab.yaml", "two-clusters.yaml", "workstation-1.0.yaml"];
+    let names = ["lab.yaml", "two-clusters.yaml", "workstation-1.0.yaml", "prompts.yaml"];
     names.iter().filter_map(|name| std::fs::read_to_string(folder.join(name)).ok()).collect()
 }
 
@@ -140,6 +156,9 @@ fn piece() -> impl Strategy<Value = String> {
             "clusters:\n",
             "  hpc:\n",
             "    nodes: ",
+            "kind: appliance\n",
+            "model: ",
+            "append: ",
             "name: ",
             "- ",
             "? ",
@@ -209,7 +228,7 @@ proptest! {
 
     #[test]
     fn examples_with_changes_are_survived(
-        example in 0..3_usize,
+        example in 0..4_usize,
         changes in prop::collection::vec((any::<prop::sample::Index>(), 0..30_usize, piece()), 1..6),
     ) {
         let examples = examples();
@@ -225,7 +244,7 @@ proptest! {
     }
 
     #[test]
-    fn examples_that_end_early_are_survived(example in 0..3_usize, end in any::<prop::sample::Index>()) {
+    fn examples_that_end_early_are_survived(example in 0..4_usize, end in any::<prop::sample::Index>()) {
         let examples = examples();
         let bytes = examples[example % examples.len()].as_bytes();
         let (_, elapsed) = survives(&bytes[..end.index(bytes.len())], &Context::default());

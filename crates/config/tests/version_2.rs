@@ -3,7 +3,7 @@
 #![expect(clippy::panic, reason = "a test that cannot go on says so")]
 
 use ai_how_config::model::{Arch, ClusterKind, Image, Kubernetes, Lab, Role};
-use ai_how_config::{Code, Context, Diagnostic, HostFacts, Loaded, Source, Span, load};
+use ai_how_config::{Code, Context, Diagnostic, HostFacts, Loaded, PathKind, Source, Span, load};
 
 fn loaded(text: &str) -> Loaded {
     load(&Source { name: "lab.yaml", bytes: text.as_bytes() }, &Context::default())
@@ -90,6 +90,225 @@ fn what_another_kind_of_cluster_has_is_refused() {
         let message = format!("`{key}` is not for a cluster of kind `{kind}`");
         assert_eq!(found, [(Code::UnfitKey, &message)]);
     }
+}
+
+/// The smallest cluster of appliances there is, with more keys in it and in its node.
+fn prompts(cluster: &str, node: &str) -> String {
+    format!(
+        "version: \"2.0\"\nname: lab\nclusters:\n  prompts:\n    kind: appliance\n    nodes:\n      - {{name: prompt-01{node}}}\n{cluster}"
+    )
+}
+
+#[test]
+fn an_appliance_has_neither_disk_nor_network() {
+    let cluster = lab(&prompts("", "")).clusters.remove(0);
+    assert_eq!((&cluster.kind, cluster.networks.len()), (&ClusterKind::Appliance, 0));
+    let [node] = &cluster.nodes[..] else { panic!("one node") };
+    assert_eq!((node.name.as_str(), node.domain.as_str()), ("prompt-01", "prompts-prompt-01"));
+    assert_eq!((node.role, node.role.name(), node.role.serves()), (Role::Appliance, "appliance", false));
+    assert_eq!((node.cpus, node.memory_mib, node.disk_gib), (2, 256, 0));
+    assert_eq!((&node.image, node.image.name()), (&Image::Appliance(None), None));
+    assert_eq!((node.append.as_str(), node.interfaces.len(), node.arch), ("", 0, Arch::X86_64));
+    assert!(node.auto_start);
+    let json = serde_json::to_value(&cluster).unwrap_or_default();
+    assert_eq!(
+        (&json["kind"], json["nodes"][0].get("append")),
+        (&serde_json::json!({"kind": "appliance"}), None)
+    );
+}
+
+#[test]
+fn a_lab_with_appliances_is_read_back_as_it_was_written() {
+    let text = format!(
+        "{}{}",
+        small("", ""),
+        prompts("    append: a=1\n    model: m.gguf\n", ", append: b=2")
+            .split_once("clusters:\n")
+            .unwrap_or_default()
+            .1
+    );
+    let written = lab(&text);
+    assert_eq!(written.clusters.len(), 2);
+    let json = serde_json::to_string(&written).unwrap_or_default();
+    assert_eq!(serde_json::from_str::<Lab>(&json).ok(), Some(written));
+    // Nothing is added to what other clusters were written as.
+    assert!(!serde_json::to_string(&lab(&small("", ""))).unwrap_or_default().contains("append"));
+}
+
+#[test]
+fn an_appliance_says_otherwise_than_its_cluster() {
+    let cluster = "    arch: aarch64\n    model: models/phi.gguf\n    append: zosia.llama_threads=2\n    defaults: {cpus: 3, memory_mib: 512}\n    hardware: {pinned: true}\n";
+    let node = ", model: ../other.img, append: ' zosia.diag=1 ', memory_mib: 4096, auto_start: false, devices: [{pci: \"0000:01:00.0\"}]}\n      - {name: prompt-02";
+    let nodes = lab(&prompts(cluster, node)).clusters.remove(0).nodes;
+    let model = |name: &str| Image::Appliance(Some(name.to_owned()));
+    let own = &nodes[0];
+    assert_eq!((&own.image, own.image.name()), (&model("../other.img"), Some("../other.img")));
+    assert_eq!(own.append, "zosia.llama_threads=2 zosia.diag=1");
+    assert_eq!((own.cpus, own.memory_mib, own.auto_start, own.devices.len()), (3, 4096, false, 1));
+    let other = &nodes[1];
+    assert_eq!((&other.image, other.append.as_str()), (&model("models/phi.gguf"), "zosia.llama_threads=2"));
+    assert_eq!((other.cpus, other.memory_mib, other.arch), (3, 512, Arch::Aarch64));
+    assert!(nodes.iter().all(|node| node.hardware.pinned));
+    assert_eq!(codes(&prompts("", ", memory_mib: 127")), [Code::OutOfRange]);
+}
+
+/// Code, message, cause and help of the only finding.
+fn told(text: &str) -> (Code, String, String, String) {
+    let mut list = loaded(text).diagnostics;
+    assert_eq!(list.len(), 1, "{list:#?}");
+    let Diagnostic { code, message, cause, help, .. } = list.remove(0);
+    (code, message, cause.unwrap_or_default(), help.unwrap_or_default())
+}
+
+#[test]
+fn what_appliances_do_not_have_is_refused_with_the_reason() {
+    for (key, value, cause, help) in [
+        ("networks", "{lan: {subnet: 10.1.0.0/24}}", "no network", "change the kind"),
+        ("networks", "{lan: {subnet: 127.0.0.0/8}}", "no network", "change the kind"),
+        ("networks", "{}", "no network", "change the kind"),
+        ("networks", "5", "no network", "change the kind"),
+        ("image", "debian-13", "of their own", "`model`"),
+        ("image", "own.qcow2", "of their own", "`model`"),
+        ("defaults", "{disk_gib: 8}", "no disk", "`memory_mib`"),
+        ("controller", "{}", "no other node", "`nodes`"),
+        ("control_plane", "{}", "no other node", "`nodes`"),
+        ("partitions", "[{nodes: []}]", "another kind", "change the kind"),
+        ("kubernetes", "{}", "another kind", "change the kind"),
+    ] {
+        let found = told(&prompts(&format!("    {key}: {value}\n"), ""));
+        let key = if key == "defaults" { "disk_gib" } else { key };
+        assert_eq!(found.0, Code::UnfitKey, "{key}");
+        assert_eq!(found.1, format!("`{key}` is not for a cluster of kind `appliance`"));
+        assert!(found.2.contains(cause) && found.3.contains(help), "{found:?}");
+    }
+    for (key, value) in [
+        ("networks", "[lan]"),
+        ("address", "10.1.0.7"),
+        ("address", "nonsense"),
+        ("addresses", "{lan: 10.1.0.7}"),
+        ("image", "debian-13"),
+        ("disk_gib", "8"),
+        ("disk_gib", "0"),
+        ("mounts", "[{tag: a, host_path: /data, mount_point: /etc}]"),
+    ] {
+        let found = told(&prompts("", &format!(", {key}: {value}")));
+        let message = format!("`{key}` is not for a cluster of kind `appliance`");
+        assert_eq!((found.0, found.1), (Code::UnfitKey, message));
+    }
+}
+
+#[test]
+fn what_only_appliances_have_is_refused_elsewhere() {
+    for kind in ["slurm", "kubernetes"] {
+        let of_kind = |text: String| text.replace("kind: slurm", &format!("kind: {kind}"));
+        for (cluster, node) in [
+            ("    model: m.gguf\n", ""),
+            ("    append: quiet\n", ""),
+            ("", ", model: m.gguf"),
+            ("", ", append: quiet"),
+        ] {
+            let (code, message, cause, help) = told(&of_kind(small(cluster, node)));
+            assert_eq!(code, Code::UnfitKey);
+            assert!(message.ends_with(&format!("is not for a cluster of kind `{kind}`")), "{message}");
+            assert!(cause == "only appliances have it" && help.contains("`appliance`"), "{cause} {help}");
+        }
+        // A controller and a control plane do not even know them.
+        let leader = if kind == "slurm" { "controller" } else { "control_plane" };
+        let found = codes(&of_kind(small(&format!("    {leader}: {{model: m.gguf}}\n"), "")));
+        assert_eq!(found, [Code::UnknownKey]);
+        // Networks are theirs alone to leave out.
+        let without = of_kind(small("", ", networks: [lan]"));
+        let without = without
+            .replace("    networks: {lan: {subnet: 10.1.0.0/24}, storage: {subnet: 10.2.0.0/24}}\n", "");
+        let (code, message, ..) = told(&without);
+        assert_eq!((code, message.as_str()), (Code::MissingKey, "`hpc` needs the key `networks`"));
+    }
+}
+
+#[test]
+fn what_a_kernel_is_told_is_one_line_of_ascii_that_fits() {
+    for wrong in ["\"a\\nb\"", "\"a\\tb\"", "größer", "\"\\x7f\"", "\"\\0\"", "\"a\\n\""] {
+        for text in
+            [prompts(&format!("    append: {wrong}\n"), ""), prompts("", &format!(", append: {wrong}"))]
+        {
+            let (code, message, ..) = told(&text);
+            assert_eq!(code, Code::BadFormat, "{wrong}");
+            assert!(message.ends_with("must be one line of printable ASCII characters"), "{message}");
+        }
+    }
+    let words = |length: usize| "x".repeat(length);
+    let own = |cluster: usize, node: usize| {
+        prompts(&format!("    append: {}\n", words(cluster)), &format!(", append: {}", words(node)))
+    };
+    for (cluster, node, fits) in
+        [(1500, 0, true), (0, 1501, false), (1501, 0, false), (749, 750, true), (750, 750, false)]
+    {
+        let text = match (cluster, node) {
+            (0, node) => prompts("", &format!(", append: {}", words(node))),
+            (cluster, 0) => prompts(&format!("    append: {}\n", words(cluster)), ""),
+            (cluster, node) => own(cluster, node),
+        };
+        if fits {
+            assert_eq!(codes(&text), [], "{cluster} {node}");
+            continue;
+        }
+        let (code, message, cause, help) = told(&text);
+        assert_eq!(code, Code::OutOfRange, "{cluster} {node}");
+        assert!(
+            format!("{message} {cause}").contains("1500") && cause.contains("2047 bytes"),
+            "{message} {cause}"
+        );
+        assert!(!help.is_empty());
+    }
+    // Each of the two is told once, and not the sum of them.
+    assert_eq!(codes(&own(1501, 1501)), [Code::OutOfRange, Code::OutOfRange]);
+    assert_eq!(codes(&prompts("    append: 5\n", "")), [Code::WrongType]);
+    assert_eq!(codes(&prompts("    append: \"\"\n", ", append: \"\"")), []);
+}
+
+#[test]
+fn a_model_is_a_file_that_is_looked_for() {
+    let text = prompts(
+        "    model: models/phi.gguf\n",
+        "}\n      - {name: prompt-02, model: /m/other.gguf}\n      - {name: prompt-03",
+    );
+    let mut found = loaded(&text);
+    let named: Vec<_> =
+        found.paths.iter().map(|path| (path.kind, path.path.as_str(), path.span.line)).collect();
+    assert_eq!(named, [(PathKind::Model, "/m/other.gguf", 8), (PathKind::Model, "models/phi.gguf", 10)]);
+    found.look(|path| path.path.starts_with('/'));
+    let told: Vec<_> = found.diagnostics.iter().map(|found| (found.code, found.span.line)).collect();
+    assert_eq!(told, [(Code::MissingModel, 10)], "once, however many nodes have it");
+    assert!(found.is_valid() && Code::MissingModel.is_about_host(), "the file may be meant for another host");
+    for wrong in ["\"\"", "\"a\\nb\"", "\"a\\x7f\""] {
+        assert_eq!(codes(&prompts(&format!("    model: {wrong}\n"), "")), [Code::BadFormat], "{wrong}");
+    }
+}
+
+#[test]
+fn appliances_are_checked_like_other_machines() {
+    let two = prompts("", "}\n      - {name: prompt-01");
+    assert_eq!(told(&two).2, "nodes are told apart by their names");
+    assert_eq!(codes(&prompts("", "").replace("prompt-01", "localhost")), [Code::ReservedName]);
+    assert_eq!(
+        codes(&prompts("", "").replace("prompt-01", "default")),
+        [],
+        "nothing but SLURM knows that name"
+    );
+    assert_eq!(codes(&prompts("", "").replace("prompt-01", &"a".repeat(60))), [Code::NameTooLong]);
+    // Machines of different kinds share the host's names.
+    let other = "  pro:\n    kind: appliance\n    nodes: [{name: a-b}]\n  pro-a:\n    kind: slurm\n    networks: {lan: {subnet: 10.3.0.0/24}}\n    nodes: [{name: b}]\n";
+    assert_eq!(codes(&small(other, "")), [Code::DuplicateDomain]);
+    // And its memory and its processors, but not its disk.
+    let host = HostFacts { cpus: 2, memory_mib: 300, free_disk_gib: 0, subnets: Vec::new() };
+    let context = Context { host: Some(host), ..Context::default() };
+    let text = prompts("    hardware: {pinned: true}\n", "}\n      - {name: prompt-02");
+    let found = load(&Source { name: "lab.yaml", bytes: text.as_bytes() }, &context).diagnostics;
+    let found: Vec<_> = found.iter().map(|found| found.code).collect();
+    assert_eq!(found, [Code::HostMemory, Code::HostCpus]);
+    let device =
+        ", devices: [{pci: \"0000:03:00.0\"}]}\n      - {name: prompt-02, devices: [{pci: \"0000:03:00.0\"}]";
+    assert_eq!(codes(&prompts("", device)), [Code::DuplicateGpu]);
 }
 
 #[test]

@@ -179,6 +179,8 @@ pub(crate) mod tests {
             memory_mib,
             disk_gib: 8,
             image: Image::Built("debian-13".into()),
+            append: String::new(),
+            uefi: false,
             interfaces: vec![InterfacePlan {
                 network: "lan".into(),
                 mac: "52:54:00:00:00:01".into(),
@@ -257,6 +259,18 @@ pub(crate) mod tests {
     #[test]
     fn each_cluster_knows_its_own_nodes_and_partitions() {
         insta::assert_snapshot!(render(&plan(), &surroundings(&[])));
+    }
+
+    #[test]
+    fn appliances_are_left_out() {
+        let prompt = node("prompts", "p", Role::Appliance, 2, 256, 0);
+        let prompt =
+            NodePlan { image: Image::Appliance(None), disk_gib: 0, interfaces: Vec::new(), ..prompt };
+        let mut mixed = plan();
+        let prompts = cluster("prompts", vec![prompt], None);
+        mixed.clusters.push(ClusterPlan { kind: "appliance".into(), ..prompts });
+        assert_eq!(render(&mixed, &surroundings(&[])), render(&plan(), &surroundings(&[])));
+        assert_eq!(hosts(&mixed, &[]), hosts(&plan(), &[]));
     }
 
     #[test]

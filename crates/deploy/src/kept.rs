@@ -53,7 +53,7 @@ pub fn services(cluster: &ClusterPlan, node: &NodePlan) -> Option<&'static [&'st
         _ if cluster.slurm.is_none() => None,
         Role::Controller => Some(&["munge.service", "slurmctld.service"]),
         Role::Compute => Some(&["munge.service", "slurmd.service"]),
-        Role::ControlPlane | Role::Worker => None,
+        Role::ControlPlane | Role::Worker | Role::Appliance => None,
     }
 }
 

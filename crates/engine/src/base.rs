@@ -21,7 +21,10 @@ impl Session {
         if noted == base.identity || noted == NO_BASE {
             return Ok(());
         }
-        Err(Error::OtherBase { node: node.label.clone(), base: base.disk.clone() })
+        Err(Error::OtherBase {
+            node: node.label.clone(),
+            base: base.disk.file().map(|(path, _)| path.to_owned()).unwrap_or_default(),
+        })
     }
 }
 

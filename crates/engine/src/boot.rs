@@ -3,6 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use events::NodeState;
+use image::Backing;
 use lab::{DomainState, HypervisorError};
 use plan::model::NodePlan;
 use render::Start;
@@ -36,6 +37,10 @@ impl Starting<'_> {
         let folder = session.folder();
         let disk = folder.join(&node.disk);
         let base = self.start.image(node)?;
+        if node.is_appliance() {
+            // There is nothing on it but its model, which may be another one by now.
+            file::remove_file(&disk)?;
+        }
         if !disk.exists() {
             session.note_base(node, base)?;
             make_overlay(&base.disk, &disk, node.disk_gib)?;
@@ -69,7 +74,7 @@ impl Starting<'_> {
         let (ready, console) = (folder.join(&node.ready), folder.join(&node.console));
         let said = || match node.is_foreign() {
             true => self.session.answers(node),
-            false => ready::read(&ready).is_some(),
+            false => ready::is_ready(&ready),
         };
         self.wait(node, &ready, &console, watch, &said)?;
         if node.is_foreign() {
@@ -147,10 +152,20 @@ fn resize(disk: &Path, size_gib: u64) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes a disk: empty, on top of the image. Half a disk is never taken for a whole one.
-pub(crate) fn make_overlay(base: &Path, disk: &Path, size_gib: u64) -> Result<(), Error> {
+/// Makes a disk: empty, on top of what it begins as. Half a disk is never taken for a whole one.
+pub(crate) fn make_overlay(base: &Backing, disk: &Path, size_gib: u64) -> Result<(), Error> {
     let part = disk.with_extension("part");
-    let make = Command::new("qemu-img").args(["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"]);
-    make.arg(base).arg(&part).arg(format!("{size_gib}G")).run()?;
+    let make = Command::new("qemu-img").args(["create", "-q", "-f", "qcow2"]);
+    let make = match base.file() {
+        Some((path, format)) => make.args(["-F", format, "-b"]).arg(path).arg(&part),
+        None => make.arg(&part),
+    };
+    let make = match (base, size_gib) {
+        // As large as what it lies on; and where there is nothing, it only says that the node is there.
+        (Backing::Nothing, 0) => make.arg("1M"),
+        (_, 0) => make,
+        _ => make.arg(format!("{size_gib}G")),
+    };
+    make.run()?;
     Ok(std::fs::rename(&part, disk).map_err(file::Error::new("name the disk", disk))?)
 }

@@ -158,8 +158,12 @@ impl Site {
             }
         }
         for mark in observed.domains.iter().filter_map(|domain| domain.mark.as_ref()).filter(ours) {
-            let cluster = clusters.iter_mut().find(|cluster| cluster.name == mark.cluster);
-            if let (Some(cluster), Some(node)) = (cluster, mark.node()) {
+            let Some(node) = mark.node() else { continue };
+            // Appliances have no network that would bear the mark of their cluster.
+            if node.is_appliance() && clusters.iter().all(|cluster| cluster.name != mark.cluster) {
+                clusters.push(ClusterPlan::of_appliances(&mark.cluster));
+            }
+            if let Some(cluster) = clusters.iter_mut().find(|cluster| cluster.name == mark.cluster) {
                 cluster.nodes.push(node);
             }
         }
@@ -267,7 +271,7 @@ impl Comparison<'_> {
         let made = Shape {
             cpus: was.cpus,
             memory_mib: was.memory_mib,
-            disks: [Some(was.disk.clone()), was.seed()]
+            disks: [was.attached_disk().map(str::to_owned), was.seed()]
                 .into_iter()
                 .flatten()
                 .map(|name| self.site.folder.path().join(name).display().to_string())

@@ -236,6 +236,12 @@ pub enum Error {
     /// No image.
     #[error(transparent)]
     Image(#[from] image::Error),
+    /// No disk for a model.
+    #[error(transparent)]
+    Model(#[from] appliance::ModelError),
+    /// No UEFI firmware.
+    #[error(transparent)]
+    Firmware(#[from] appliance::firmware::Missing),
     /// No template.
     #[error(transparent)]
     Template(#[from] template::Error),
@@ -266,6 +272,7 @@ impl Error {
             self,
             Self::Interrupted
                 | Self::Image(image::Error::Interrupted)
+                | Self::Model(appliance::ModelError::Interrupted)
                 | Self::Private(lab::PrivateError::Interrupted)
                 | Self::Agent(guest::agent::Error::Interrupted)
                 | Self::Process(process::Error::Cancelled { .. })

@@ -30,7 +30,7 @@ use template::Kind;
 use crate::{
     Deployed, Error, Scope, Session, access,
     changes::{self, Comparison},
-    memory,
+    memory, prompt,
     slots::Slots,
     snapshot::clear_half_made,
     together::{first_error, together},
@@ -134,6 +134,9 @@ pub fn images(
             ImageName::Built(name) => {
                 Base::from(&image::build(store, Recipe::find(name, node.arch)?, options, sink, cancel)?)
             }
+            ImageName::Appliance(model) => {
+                prompt::base(node, model.as_deref(), store, options, sink, cancel)?
+            }
             _ => own_image(node)?,
         };
         images.insert(title, base);
@@ -143,7 +146,12 @@ pub fn images(
 
 /// How what a node boots is found in [`Start::images`].
 pub fn title(node: &NodePlan) -> String {
-    image::title(node.image.name().unwrap_or_default(), node.arch)
+    let name = node.image.name().unwrap_or_default();
+    let name = match node.is_appliance() {
+        true => [appliance::NAME, if node.uefi { "uefi" } else { "" }, name].join(" "),
+        false => name.to_owned(),
+    };
+    image::title(name.trim_end(), node.arch)
 }
 
 /// The file of the user's that a node boots, looked at.
@@ -162,7 +170,9 @@ pub fn own_image(node: &NodePlan) -> Result<Base, Error> {
              X.qcow2), since there is no firmware for it",
         )),
         ImageName::Disk(path) => Ok(Base::open(Path::new(path), Boot::Firmware, node.disk_gib)?),
-        ImageName::Built(_) | ImageName::Unspecified => Err(unsupported("the file names no image for it")),
+        ImageName::Built(_) | ImageName::Appliance(_) | ImageName::Unspecified => {
+            Err(unsupported("the file names no image for it"))
+        }
     }
 }
 
@@ -207,7 +217,7 @@ impl Session {
         let started = starting.nodes(&missing, || starting.networks(&observed, is_meant))?;
         // A command that was killed did not wait for what it started.
         let word = |node: &NodePlan| folder.path().join(&node.ready);
-        let told = |node: &NodePlan| ready::read(&word(node)).is_some() || ready::has_answered(&word(node));
+        let told = |node: &NodePlan| ready::is_ready(&word(node));
         let stays = |node: &NodePlan| {
             observed.domain(&node.domain).is_some() && changes.node(&node.domain) < Action::Start
         };
@@ -444,6 +454,7 @@ impl<'a> Starting<'a> {
                 }
                 Boot::Firmware => None,
             },
+            firmware: image.firmware.as_ref().map(|path| path.display().to_string()),
             authorized_key: self.authorized_key.clone(),
         };
         let xml = render::domain(node, &machine, &self.mark(&cluster.name).of_node(node))?;

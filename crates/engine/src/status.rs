@@ -43,7 +43,7 @@ pub fn status(site: &Site, plan: &Plan, cancel: &Cancel) -> Result<Vec<NodeStatu
         NodeStatus {
             node: node.label.clone(),
             domain: node.domain.clone(),
-            ready: found.is_some() && (ready::read(&word).is_some() || ready::has_answered(&word)),
+            ready: found.is_some() && ready::is_ready(&word),
             state,
             disk,
         }

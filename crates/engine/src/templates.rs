@@ -7,6 +7,7 @@ use std::{fs, path::Path};
 
 use events::{EventKind, Level};
 use guest::ready;
+use image::Backing;
 use lab::{accelerator, keeper};
 use plan::model::NodePlan;
 use render::{Accelerator, Kernel, Machine, Mark};
@@ -52,6 +53,7 @@ impl Start<'_> {
             folder: String::new(),
             sockets: String::new(),
             kernel: Some(Kernel { kernel: String::new(), initrd: String::new() }),
+            firmware: None,
             authorized_key: String::new(),
         };
         let mark = Mark::default();
@@ -98,7 +100,9 @@ impl Starting<'_> {
         let name = self.template_name(placed)?;
         self.progress(&name, "booting a machine to keep as a template");
         let disk_gib = placed.1.disk_gib;
-        self.freeze(&id, &staging.files(), placed, |base, disk| make_overlay(base, disk, disk_gib))?;
+        self.freeze(&id, &staging.files(), placed, |base, disk| {
+            make_overlay(&Backing::Qcow2(base.to_owned()), disk, disk_gib)
+        })?;
         let template = store.publish(staging, Kind::Node, &name, watch.seconds())?;
         self.made(&template, templates, keep, watch)?;
         Ok(template)
@@ -182,7 +186,11 @@ impl Starting<'_> {
     ) -> Result<(), Error> {
         let folder = files.folder();
         let nobody = NodePlan { domain: format!("{TEMPLATE}{id}"), ..nobody(node) };
-        make_disk(&self.start.image(node)?.disk, &files.disk())?;
+        let Backing::Qcow2(base) = &self.start.image(node)?.disk else {
+            let why = "its disk lies on no qcow2 file".to_owned();
+            return Err(Error::Unsupported { cluster: node.domain.clone(), why });
+        };
+        make_disk(base, &files.disk())?;
         let start = render::Start::Template { memory: files.memory().display().to_string() };
         let xml = self.domain((cluster, &nobody), folder, start)?;
 

@@ -24,6 +24,29 @@ pub fn read(path: &Path) -> Option<Ready> {
     parse(&file::read(path).ok()?)
 }
 
+/// What an appliance says of itself when its boot is over. It has no SSH, so there is no key to tell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Begun {
+    /// `ready`.
+    pub state: String,
+    /// Seconds since its kernel started.
+    pub uptime: f64,
+    /// What it goes on with: `prompt`, `stub`, `diag`, `selftest`, `perf`.
+    pub mode: String,
+}
+
+/// An appliance's own word that its boot is over, if it was given.
+pub fn begun(path: &Path) -> Option<Begun> {
+    let text = file::read(path).ok()?;
+    let lines = whole(&text).lines().rev();
+    lines.filter_map(|line| serde_json::from_str::<Begun>(line).ok()).find(|begun| begun.state == "ready")
+}
+
+/// Whether a node of any kind was ready, by its own word or by what was written down for it.
+pub fn is_ready(path: &Path) -> bool {
+    read(path).is_some() || has_answered(path) || begun(path).is_some()
+}
+
 /// What the host itself writes down of a node that has no such unit, when it answered.
 pub const ANSWERED: &str = "{\"state\":\"answered\"}\n";
 
@@ -43,14 +66,19 @@ fn has_said(path: &Path, state: &str) -> bool {
         state: String,
     }
     let text = file::read(path).unwrap_or_default();
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    whole.lines().filter_map(|line| serde_json::from_str::<Said>(line).ok()).any(|said| said.state == state)
+    whole(&text)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Said>(line).ok())
+        .any(|said| said.state == state)
+}
+
+/// The lines that have an end. One without is still being written.
+fn whole(text: &str) -> &str {
+    text.rfind('\n').map_or("", |end| &text[..end])
 }
 
 fn parse(text: &str) -> Option<Ready> {
-    // A line without its end is still being written.
-    let whole = &text[..=text.rfind('\n')?];
-    let lines = whole.lines().rev();
+    let lines = whole(text).lines().rev();
     lines
         .filter_map(|line| serde_json::from_str::<Ready>(line).ok())
         .find(|ready| ready.state == "ready" && is_key(&ready.host_key))
@@ -91,6 +119,20 @@ mod tests {
         std::fs::write(&path, "noise\n{\"state\":\"quiet\",\"uptime\":9.5,\"system\":\"running\"}\n")
             .unwrap();
         assert!(is_quiet(&path));
+    }
+
+    #[test]
+    fn an_appliance_tells_its_mode_and_no_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ready.jsonl");
+        std::fs::write(&path, "{\"state\":\"ready\",\"uptime\":0.93,\"mode\":\"stub\"}").unwrap();
+        assert!(begun(&path).is_none() && !is_ready(&path));
+        std::fs::write(&path, "{\"state\":\"ready\",\"uptime\":0.93,\"mode\":\"stub\"}\n").unwrap();
+        let word = begun(&path).unwrap();
+        assert_eq!((word.uptime, word.mode.as_str()), (0.93, "stub"));
+        assert!(is_ready(&path) && read(&path).is_none());
+        std::fs::write(&path, line("ready", 9.5, KEY)).unwrap();
+        assert!(begun(&path).is_none() && is_ready(&path));
     }
 
     #[test]

@@ -22,12 +22,36 @@ const MAGIC: [u8; 4] = *b"QFI\xfb";
 pub struct Base {
     /// As a person names it.
     pub name: String,
-    /// The disk, qcow2.
-    pub disk: PathBuf,
+    /// The disk.
+    pub disk: Backing,
     /// How a machine boots from it.
     pub boot: Boot,
+    /// The firmware that boots it, where that is not the emulator's own.
+    pub firmware: Option<PathBuf>,
     /// Tells it from all that ever was at its place or elsewhere.
     pub identity: String,
+}
+
+/// What a node's own disk begins as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Backing {
+    /// A qcow2 file.
+    Qcow2(PathBuf),
+    /// A raw file.
+    Raw(PathBuf),
+    /// Nothing at all.
+    Nothing,
+}
+
+impl Backing {
+    /// The file, and its format as QEMU names it.
+    pub fn file(&self) -> Option<(&Path, &'static str)> {
+        match self {
+            Self::Qcow2(path) => Some((path, "qcow2")),
+            Self::Raw(path) => Some((path, "raw")),
+            Self::Nothing => None,
+        }
+    }
 }
 
 /// How a machine boots.
@@ -78,8 +102,9 @@ impl From<&Image> for Base {
     fn from(image: &Image) -> Self {
         Self {
             name: image.manifest.name.clone(),
-            disk: image.disk(),
+            disk: Backing::Qcow2(image.disk()),
             boot: Boot::Kernel { kernel: image.kernel(), initrd: image.initrd() },
+            firmware: None,
             identity: image.identity(),
         }
     }
@@ -128,7 +153,7 @@ impl Base {
         }
         let identity = format!("{} of {}", disk.display(), stamp(&disk, &boot).map_err(unreadable)?);
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { name, disk, boot, identity })
+        Ok(Self { name, disk: Backing::Qcow2(disk), boot, firmware: None, identity })
     }
 }
 

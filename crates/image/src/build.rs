@@ -9,20 +9,21 @@ use std::{
 };
 
 use config::model::Arch;
-use events::{EventKind, Level, Sink};
+use events::{EventKind, Sink};
 use system::{
     cancel::Cancel,
     clock::{self, Stopwatch},
-    environment, file,
+    file,
     foreign::Namespaces,
     host,
-    namespace::{self, Network},
-    process::{self, Command, Stream},
+    process::Command,
 };
 
 use crate::{
     Error, Image, Manifest, Recipe, Store,
+    debian::{self, Bootstrap, Variant},
     initramfs::{self, Entry},
+    staging,
 };
 
 /// What a build takes while it runs: the unpacked root, the raw disk and the qcow2.
@@ -64,64 +65,13 @@ pub fn build(
     sink: &dyn Sink,
     cancel: &Cancel,
 ) -> Result<Image, Error> {
-    if let Some(image) = store.find(recipe) {
-        return Ok(image);
-    }
-    let id = recipe.id();
-    let wait = || {
-        let message = format!("another ai-how is building {id}; waiting for it");
-        sink.emit(EventKind::Notice { level: Level::Info, message });
+    let build = |folder: &Path| {
+        let rules = folder.join("rules");
+        file::create_folder(&rules)?;
+        let namespaces = Namespaces::new(recipe.arch.name(), &rules)?;
+        Build { recipe, options, sink, cancel, folder, namespaces }.run()
     };
-    let Some(_claim) = store.claim(&id, cancel, wait)? else { return Err(Error::Interrupted) };
-    if let Some(image) = store.find(recipe) {
-        return Ok(image);
-    }
-    let staging = Staging::new(store.staging(&id))?;
-    let free_mib = host::free_disk_mib(store.folder()).unwrap_or(u64::MAX);
-    if free_mib < NEEDED_MIB {
-        return Err(Error::DiskFull { folder: store.folder().to_owned(), needed_mib: NEEDED_MIB, free_mib });
-    }
-    let rules = staging.0.join("rules");
-    file::create_folder(&rules)?;
-    let namespaces = Namespaces::new(recipe.arch.name(), &rules)?;
-    let build = Build { recipe, options, sink, cancel, folder: &staging.0, namespaces };
-    build.run().map_err(|error| build.explain(error))?;
-
-    let target = store.folder().join(&id);
-    // A folder without a manifest is what an interrupted removal left.
-    file::remove_folder(&target)?;
-    fs::rename(staging.0.join("image"), &target)
-        .map_err(file::Error::new("move the new image to", &target))?;
-    store.find(recipe).ok_or_else(|| Error::io("find the new image")(std::io::ErrorKind::NotFound.into()))
-}
-
-/// The folder a build works in; gone when the build is over, however it ends.
-struct Staging(PathBuf);
-
-impl Staging {
-    fn new(folder: PathBuf) -> Result<Self, Error> {
-        let staging = Self(folder);
-        staging.clear()?;
-        file::create_folder(&staging.0.join("image"))?;
-        Ok(staging)
-    }
-
-    /// Files in the root belong to users that only exist in the build's namespaces, so they are removed in such.
-    fn clear(&self) -> Result<(), Error> {
-        if !self.0.exists() {
-            return Ok(());
-        }
-        let remove = Command::new("rm").args(["-rf", "--one-file-system", "--"]).arg(&self.0);
-        namespace::fresh(Network::Shared, &remove).run().map_err(Error::step("clear the staging folder"))?;
-        Ok(())
-    }
-}
-
-impl Drop for Staging {
-    fn drop(&mut self) {
-        // The next build clears what cannot be removed now, and the error that led here matters more.
-        let _ = self.clear();
-    }
+    staging::make(store, &recipe.id(), NEEDED_MIB, sink, cancel, build)
 }
 
 struct Build<'a> {
@@ -137,7 +87,7 @@ struct Build<'a> {
 impl Build<'_> {
     fn run(&self) -> Result<(), Error> {
         let watch = Stopwatch::start();
-        let (root, image) = (self.folder.join("root"), self.folder.join("image"));
+        let (root, image) = (self.folder.join("root"), self.folder.join(staging::IMAGE));
         self.install(&root)?;
         self.say("adding configuration");
         self.configure(&root)?;
@@ -146,7 +96,7 @@ impl Build<'_> {
         self.pack_initramfs(&root, &kernel, &image)?;
         let vmlinuz = root.join("boot").join(format!("vmlinuz-{kernel}"));
         fs::copy(&vmlinuz, image.join("vmlinuz")).map_err(file::Error::new("copy", vmlinuz))?;
-        let packages = packages(&root)?;
+        let packages = debian::packages(&root)?;
         self.say("making the disk");
         self.make_disk(&root, &image)?;
 
@@ -154,14 +104,14 @@ impl Build<'_> {
             name: self.recipe.name.to_owned(),
             arch: self.recipe.arch,
             hash: self.recipe.hash(),
+            suite: self.recipe.suite.to_owned(),
             built: clock::now(),
             seconds: watch.seconds(),
             kernel,
             packages,
+            contents: Vec::new(),
         };
-        let text =
-            serde_json::to_vec_pretty(&manifest).map_err(|error| Error::io("describe it")(error.into()))?;
-        Ok(file::write(&image.join("image.json"), &text)?)
+        manifest.write(&image)
     }
 
     fn say(&self, message: &str) {
@@ -174,55 +124,27 @@ impl Build<'_> {
     }
 
     fn install(&self, root: &Path) -> Result<(), Error> {
-        let temporary = self.folder.join("tmp");
-        file::create_folder(&temporary)?;
-        let mut command = Command::new("mmdebstrap")
-            // Root of the namespaces is all the root it needs, and it cannot make device nodes: it binds them.
-            .args(["--mode=root", "--variant=minbase", "--format=directory"])
-            // It would look for rules that the host has, and not for those of its namespaces.
-            .arg("--skip=check/empty,check/qemu")
-            .arg(format!("--architectures={}", debian_name(self.recipe.arch)))
-            .args([r#"--aptopt=Acquire::Languages "none""#, r#"--aptopt=APT::Install-Recommends "false""#])
-            .args(EXCLUDED.map(|paths| format!("--dpkgopt=path-exclude={paths}")))
-            .args(self.packages_first().map(|script| format!("--essential-hook={script}")))
-            .arg(format!("--include={}", self.recipe.all_packages().collect::<Vec<_>>().join(",")))
-            // The kernel package would make an initramfs of its own; ours is smaller and made in no time.
-            .env("INITRD", "No")
-            // It leaves keys and lists there when it is killed.
-            .env("TMPDIR", temporary)
-            .arg(self.recipe.suite)
-            .arg(root);
-        if let Some(mirror) = self.mirror() {
-            command = command.arg(mirror);
+        let bootstrap = Bootstrap {
+            arch: self.recipe.arch,
+            suite: self.recipe.suite,
+            also: None,
+            variant: Variant::Minbase,
+            packages: self.recipe.all_packages().collect(),
+            excluded: &EXCLUDED,
+            mirror: self.options.mirror(),
+        };
+        let mut command = bootstrap.command(&self.folder.join("tmp"))?;
+        if let Some(script) = self.packages_first() {
+            command = command.arg(format!("--essential-hook={script}"));
         }
-        let mut said = String::new();
-        let result = self.inside(command).stream(|stream, line| {
-            let line = line.trim_end();
-            if stream == Stream::Err && !line.is_empty() {
-                said.push_str("\n    ");
-                said.push_str(line);
-            }
-            match line.strip_prefix("I: ") {
-                Some(message) if message.starts_with("running --essential-hook") => {
-                    self.say("installing remaining packages from outside the chroot...");
-                }
-                Some(message) => self.say(message),
-                None => {}
-            }
-        });
-        let unreachable =
-            ["Failed to fetch", "Could not resolve", "Could not connect", "does not have a Release file"];
-        match result {
-            // Much more may follow this, and an error only holds the last words.
-            Err(process::Error::Failed { .. }) if is_out_of_space(&said) => Err(self.disk_full()),
-            Err(process::Error::Failed { .. }) if unreachable.iter().any(|words| said.contains(words)) => {
-                let complaints: Vec<&str> =
-                    said.lines().filter(|line| line.contains("E: ")).take(4).collect();
-                let said = complaints.iter().map(|line| format!("\n{line}")).collect();
-                Err(Error::Mirror { mirror: self.mirror(), said })
-            }
-            other => other.map_err(Error::step("install the packages")),
-        }
+        bootstrap.run(&self.inside(bootstrap.with_target(command, root)), |message| {
+            let first = message.starts_with("running --essential-hook");
+            self.say(if first {
+                "installing remaining packages from outside the chroot..."
+            } else {
+                message
+            });
+        })
     }
 
     /// What installs the packages of another architecture before mmdebstrap does, with its options and the root as `$1`:
@@ -241,14 +163,10 @@ impl Build<'_> {
              dpkg --root=\"$1\" --add-architecture {} && \
              apt-get --yes \"-oDPkg::Options::=--root=$1\" -oDPkg::Options::=--log=\"$1/var/log/dpkg.log\" \
              -oDPkg::Options::=--force-depends {} install {} && rm \"$1/var/lib/dpkg/arch\"",
-            debian_name(arch),
+            debian::name(arch),
             excluded.join(" "),
             self.recipe.all_packages().collect::<Vec<_>>().join(" "),
         ))
-    }
-
-    fn mirror(&self) -> Option<String> {
-        self.options.mirror.clone().or_else(host_mirror)
     }
 
     /// Root of the namespaces is this user outside, so what root owns can be written from here.
@@ -292,10 +210,9 @@ impl Build<'_> {
     fn pack_initramfs(&self, root: &Path, kernel: &str, image: &Path) -> Result<(), Error> {
         let busybox = root.join("usr/bin/busybox");
         let busybox = fs::read(&busybox).map_err(file::Error::new("read", busybox))?;
-        let mut entries: Vec<Entry> =
-            ["bin", "dev", "modules", "root"].into_iter().map(Entry::folder).collect();
+        let mut entries: Vec<Entry> = ["bin", "dev", "modules", "root"].map(Entry::folder).into();
         entries.push(Entry::file("bin/busybox", busybox, 0o755));
-        entries.push(Entry::file("init", self.recipe.init.as_bytes().to_vec(), 0o755));
+        entries.push(Entry::file("init", self.recipe.init, 0o755));
         for (index, module) in self.recipe.modules.iter().enumerate() {
             let packed = root.join("usr/lib/modules").join(kernel).join(format!("{module}.xz"));
             let name = Path::new(module).file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -325,47 +242,6 @@ impl Build<'_> {
         convert.deadline(DEADLINE).cancel(self.cancel).run().map_err(Error::step("make the disk"))?;
         Ok(())
     }
-
-    /// A program that ran out of space only says so in its own words.
-    fn explain(&self, error: Error) -> Error {
-        let full = match &error {
-            Error::File(error) => error.is_full(),
-            Error::Step { source, .. } => is_out_of_space(&source.to_string()),
-            _ => false,
-        };
-        if full { self.disk_full() } else { error }
-    }
-
-    fn disk_full(&self) -> Error {
-        let folder = self.folder.parent().unwrap_or(self.folder).to_owned();
-        let free_mib = host::free_disk_mib(&folder).unwrap_or_default();
-        Error::DiskFull { folder, needed_mib: NEEDED_MIB, free_mib }
-    }
-}
-
-/// What Debian calls an architecture.
-fn debian_name(arch: Arch) -> &'static str {
-    match arch {
-        Arch::X86_64 => "amd64",
-        Arch::Aarch64 => "arm64",
-    }
-}
-
-fn is_out_of_space(said: &str) -> bool {
-    ["No space left on device", "Disk quota exceeded", "enough free space", "Could not allocate block"]
-        .iter()
-        .any(|words| said.contains(words))
-}
-
-/// The mirror the host's own apt takes Debian's main archive from, if the host is a Debian.
-fn host_mirror() -> Option<String> {
-    if let Some(mirror) = environment::variable("AI_HOW_MIRROR") {
-        return Some(mirror);
-    }
-    let format = "$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(CREATED_BY)|$(REPO_URI)";
-    let listing = Command::new("apt-get").args(["indextargets", "--format", format]).run().ok()?;
-    let prefix = "Debian|Debian|main|Packages|";
-    listing.lines().find_map(|line| line.strip_prefix(prefix)).map(|uri| uri.trim_end_matches('/').to_owned())
 }
 
 fn kernel_release(root: &Path) -> Result<String, Error> {
@@ -375,20 +251,6 @@ fn kernel_release(root: &Path) -> Result<String, Error> {
         Some(Ok(entry)) => Ok(entry.file_name().to_string_lossy().into_owned()),
         _ => Err(Error::io("find the kernel")(std::io::ErrorKind::NotFound.into())),
     }
-}
-
-/// `name version` of every installed package, from dpkg's own record.
-fn packages(root: &Path) -> Result<Vec<String>, Error> {
-    let status = file::read(&root.join("var/lib/dpkg/status"))?;
-    let field = |paragraph: &str, name: &str| {
-        paragraph.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(": ")?.to_owned()))
-    };
-    Ok(status
-        .split("\n\n")
-        .filter_map(|paragraph| {
-            Some(format!("{} {}", field(paragraph, "Package")?, field(paragraph, "Version")?))
-        })
-        .collect())
 }
 
 fn put(path: &Path, content: &[u8]) -> Result<(), Error> {

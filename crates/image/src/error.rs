@@ -93,7 +93,7 @@ pub enum Error {
 
 impl Error {
     /// Names the step in which a program failed, and recognises a request to stop.
-    pub(crate) fn step(step: &'static str) -> impl FnOnce(process::Error) -> Self {
+    pub fn step(step: &'static str) -> impl FnOnce(process::Error) -> Self {
         move |source| match source {
             process::Error::Cancelled { .. } => Self::Interrupted,
             source => Self::Step { step, source: Box::new(source) },
@@ -101,7 +101,7 @@ impl Error {
     }
 
     /// Names the step in which reading or writing failed.
-    pub(crate) fn io(step: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+    pub fn io(step: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Step { step, source: Box::new(source) }
     }
 }

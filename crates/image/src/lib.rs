@@ -14,15 +14,17 @@
 
 mod base;
 mod build;
+pub mod debian;
 mod error;
-mod initramfs;
+pub mod initramfs;
 mod packer;
 mod recipe;
+pub mod staging;
 mod store;
 
-pub use base::{Base, Boot, beside, has_kernel, is_as_it_was};
+pub use base::{Backing, Base, Boot, beside, has_kernel, is_as_it_was};
 pub use build::{Options, build, can_build};
 pub use error::Error;
 pub use packer::{packer_build, packer_takes_plugins};
 pub use recipe::{RECIPES, Recipe, title};
-pub use store::{Image, Manifest, Store};
+pub use store::{Content, Image, Manifest, Store};

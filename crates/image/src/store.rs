@@ -26,6 +26,10 @@ pub struct Manifest {
     pub arch: Arch,
     /// The recipe's hash.
     pub hash: String,
+    /// Debian's suite that the packages are from.
+    // Images were built before it was written down.
+    #[serde(default)]
+    pub suite: String,
     /// When it was built.
     pub built: Timestamp,
     /// How long that took.
@@ -34,6 +38,29 @@ pub struct Manifest {
     pub kernel: String,
     /// Every package with its version.
     pub packages: Vec<String>,
+    /// What is in the initramfs, where that is all there is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contents: Vec<Content>,
+}
+
+/// A file of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// From `/` on.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl Manifest {
+    /// Writes it down in the folder that becomes the image.
+    ///
+    /// # Errors
+    /// The folder cannot be written to.
+    pub fn write(&self, folder: &Path) -> Result<(), Error> {
+        let text = serde_json::to_vec_pretty(self).map_err(|error| Error::io("describe it")(error.into()))?;
+        Ok(file::write(&folder.join("image.json"), &text)?)
+    }
 }
 
 /// A whole image. Its files are never written to again.
@@ -93,6 +120,11 @@ impl Store {
         Self { folder: fs::canonicalize(&folder).unwrap_or(folder) }
     }
 
+    /// Another folder of the cache.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.folder.with_file_name(name)
+    }
+
     /// Where the images are.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -100,7 +132,12 @@ impl Store {
 
     /// The image that this recipe makes, if it was built.
     pub fn find(&self, recipe: &Recipe) -> Option<Image> {
-        Self::open(&self.folder.join(recipe.id()))
+        self.find_id(&recipe.id())
+    }
+
+    /// The image in the folder of this name.
+    pub fn find_id(&self, id: &str) -> Option<Image> {
+        Self::open(&self.folder.join(id))
     }
 
     /// All images, oldest first, those of older recipes too.

@@ -11,6 +11,7 @@
 //!   ssh/            key, known hosts, configuration
 //!   secrets/        what a deployment keeps for the life of the lab
 //!   snapshots/      what all nodes were at one moment, by name
+//!   work/           while it is tested: what snippets of appliances write, a folder for each
 //!   CLUSTER.kubeconfig  the administrator's way into a Kubernetes cluster
 //!   frozen/         of a fork: what its nodes went on from
 //!   libvirtd.log    what the lab's own libvirt says
@@ -132,6 +133,11 @@ impl Folder {
     /// Where snapshots are.
     pub fn snapshots(&self) -> PathBuf {
         self.path.join("snapshots")
+    }
+
+    /// Where the snippets of nodes run that cannot run them.
+    pub fn work(&self) -> PathBuf {
+        self.path.join("work")
     }
 
     /// The plan of what runs.

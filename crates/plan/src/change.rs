@@ -76,8 +76,16 @@ impl fmt::Display for Difference {
 pub fn of_node(is: &NodePlan, wanted: &NodePlan) -> Vec<Difference> {
     let mut list = List(Vec::new());
     list.compare("role", is, wanted, Action::Recreate, |node| node.role.to_string());
-    list.compare("arch", is, wanted, Action::Recreate, |node| node.arch.to_string());
-    list.compare("image", is, wanted, Action::Recreate, image);
+    if is.is_appliance() && wanted.is_appliance() {
+        // What keeps nothing loses nothing.
+        list.compare("arch", is, wanted, Action::Restart, |node| node.arch.to_string());
+        list.compare("model", is, wanted, Action::Restart, image);
+        list.compare("append", is, wanted, Action::Restart, append);
+        list.compare("UEFI", is, wanted, Action::Restart, |node| node.uefi.to_string());
+    } else {
+        list.compare("arch", is, wanted, Action::Recreate, |node| node.arch.to_string());
+        list.compare("image", is, wanted, Action::Recreate, image);
+    }
     // A file system grows while it is in use, and does not shrink without losing what is at its end.
     let disk = if wanted.disk_gib > is.disk_gib { Action::Live } else { Action::Recreate };
     list.compare("disk", is, wanted, disk, |node| format!("{} GiB", node.disk_gib));
@@ -137,7 +145,12 @@ fn addresses(node: &NodePlan) -> String {
 }
 
 fn image(node: &NodePlan) -> String {
-    node.image.name().unwrap_or("unspecified").to_owned()
+    let otherwise = if node.is_appliance() { "none" } else { "unspecified" };
+    node.image.name().unwrap_or(otherwise).to_owned()
+}
+
+fn append(node: &NodePlan) -> String {
+    if node.append.is_empty() { "none".to_owned() } else { format!("`{}`", node.append) }
 }
 
 fn mount(mount: &Mount) -> String {
@@ -153,7 +166,10 @@ mod tests {
     use config::model::Image;
 
     use super::*;
-    use crate::{derive, model::tests::lab};
+    use crate::{
+        derive,
+        model::tests::{lab, mixed_lab},
+    };
 
     fn action(change: impl FnOnce(&mut NodePlan)) -> Option<Action> {
         let is = derive::plan(&lab()).clusters[0].nodes[1].clone();
@@ -176,6 +192,34 @@ mod tests {
         assert_eq!(action(|node| node.image = Image::Built("another".into())), Some(Action::Recreate));
         let both = action(|node| (node.cpus, node.image) = (2, Image::Built("another".into())));
         assert_eq!(both, Some(Action::Recreate), "the larger one counts");
+    }
+
+    #[test]
+    fn an_appliance_restarts_and_loses_nothing() {
+        let is = derive::plan(&mixed_lab()).clusters[1].nodes[0].clone();
+        let told = |change: fn(&mut NodePlan)| {
+            let mut wanted = is.clone();
+            change(&mut wanted);
+            let found = of_node(&is, &wanted);
+            found.into_iter().map(|found| (found.action, found.to_string())).collect::<Vec<_>>()
+        };
+        let check = |change: fn(&mut NodePlan), words: &str| {
+            assert_eq!(told(change), [(Action::Restart, words.to_owned())]);
+        };
+        check(|node| node.image = Image::Appliance(Some("/m/phi.gguf".into())), "model none -> /m/phi.gguf");
+        check(|node| node.append = "none".into(), "append none -> `none`");
+        check(|node| node.uefi = true, "UEFI false -> true");
+        check(|node| node.arch = config::model::Arch::X86_64, "arch aarch64 -> x86_64");
+        check(|node| node.cpus = 4, "cpus 2 -> 4");
+        check(|node| node.memory_mib = 512, "memory 256 MiB -> 512 MiB");
+        assert_eq!(told(|_| ()), []);
+        // Another kind of machine in its place is another machine.
+        let other =
+            NodePlan { domain: is.domain.clone(), ..derive::plan(&lab()).clusters[0].nodes[1].clone() };
+        for (is, wanted) in [(&is, &other), (&other, &is)] {
+            let action = of_node(is, wanted).into_iter().map(|found| found.action).max();
+            assert_eq!(action, Some(Action::Recreate));
+        }
     }
 
     #[test]

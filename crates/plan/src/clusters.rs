@@ -30,11 +30,13 @@ fn cluster_json(cluster: &ClusterPlan, document: &Value) -> Value {
     let written = &document["clusters"][&cluster.key];
     let nodes = cluster.nodes.iter().enumerate();
     let vms: Vec<Value> = nodes.map(|(index, node)| vm_json(node, written, index)).collect();
+    let image = written["base_image_path"].as_str().or(written["image"].as_str()).unwrap_or("unknown");
     json!({
         "name": cluster.name,
         "type": cluster_type(cluster),
         "network": network(cluster, written),
-        "base_image": written["base_image_path"].as_str().or(written["image"].as_str()).unwrap_or("unknown"),
+        // Appliances have a model, or nothing.
+        "base_image": if cluster.is_appliance() { written["model"].clone() } else { json!(image) },
         "vms": vms,
     })
 }
@@ -52,14 +54,15 @@ pub fn network(cluster: &ClusterPlan, written: &Value) -> Value {
 
 fn vm_json(node: &NodePlan, cluster: &Value, index: usize) -> Value {
     let passthrough = passthrough(node_in(cluster, index));
+    let image = base_image(node, cluster, index);
     json!({
         "name": node.domain,
         "type": vm_type(node),
         "cpu_cores": node.cpus,
         "memory_gb": gib(node.memory_mib),
         "disk_gb": node.disk_gib,
-        "ip_address": node.address(),
-        "base_image": base_image(node, cluster, index),
+        "ip_address": node.own_address(),
+        "base_image": if node.is_appliance() { json!(node.image.name()) } else { json!(image) },
         "gpu_assigned": gpu(&passthrough),
         "pcie_passthrough": passthrough,
     })
@@ -184,7 +187,11 @@ pub fn gib(mib: u64) -> Value {
 }
 
 fn cluster_type(cluster: &ClusterPlan) -> &'static str {
-    if cluster.slurm.is_some() { "hpc" } else { "cloud" }
+    match cluster.slurm.is_some() {
+        true => "hpc",
+        false if cluster.is_appliance() => "appliance",
+        false => "cloud",
+    }
 }
 
 fn vm_type(node: &NodePlan) -> &'static str {
@@ -193,6 +200,7 @@ fn vm_type(node: &NodePlan) -> &'static str {
         Role::Compute => "compute",
         Role::ControlPlane => "control_plane",
         Role::Worker => "worker",
+        Role::Appliance => "appliance",
     }
 }
 
@@ -256,7 +264,10 @@ mod tests {
     use serde_json::json;
 
     use super::{markdown, text};
-    use crate::{derive::plan, model::tests::lab};
+    use crate::{
+        derive::plan,
+        model::tests::{lab, mixed_lab},
+    };
 
     #[test]
     fn version_2_has_the_same_keys() {
@@ -270,6 +281,24 @@ mod tests {
             "ip_address": "10.9.8.10", "base_image": "debian-13", "gpu_assigned": null, "pcie_passthrough": {},
         });
         assert_eq!(cluster["vms"][0], expected);
+    }
+
+    #[test]
+    fn an_appliance_is_no_cloud() {
+        let list = super::json(&plan(&mixed_lab()), &json!({"clusters": {"prompts": {"kind": "appliance"}}}));
+        assert_eq!(list["clusters"]["hpc"]["type"], "hpc");
+        let cluster = &list["clusters"]["prompts"];
+        assert_eq!((&cluster["type"], &cluster["network"]), (&json!("appliance"), &json!({})));
+        assert_eq!(cluster["base_image"], json!(null));
+        let expected = json!({
+            "name": "prompts-prompt-02", "type": "appliance", "cpu_cores": 2, "memory_gb": 0.25, "disk_gb": 0,
+            "ip_address": null, "base_image": "models/phi.gguf", "gpu_assigned": null, "pcie_passthrough": {},
+        });
+        assert_eq!(cluster["vms"][1], expected);
+        assert_eq!(cluster["vms"][0]["base_image"], json!(null));
+        for text in [text(&list), markdown(&list)] {
+            assert!(!text.contains("0.0.0.0") && !text.contains("cloud"), "{text}");
+        }
     }
 
     #[test]

@@ -62,6 +62,7 @@ fn cluster_plan(whole: &Whole<'_>, cluster: &Cluster) -> ClusterPlan {
     let (kind, slurm, kubernetes) = match &cluster.kind {
         ClusterKind::Slurm(slurm) => ("slurm", Some(slurm.clone()), None),
         ClusterKind::Kubernetes(kubernetes) => ("kubernetes", None, Some(kubernetes.clone())),
+        ClusterKind::Appliance => ("appliance", None, None),
     };
     ClusterPlan {
         key: cluster.key.clone(),
@@ -124,6 +125,8 @@ fn node_plan(whole: &Whole<'_>, cluster: &Cluster, node: &Node) -> NodePlan {
         memory_mib: node.memory_mib,
         disk_gib: node.disk_gib,
         image: node.image.clone(),
+        append: node.append.clone(),
+        uefi: false,
         interfaces,
         auto_start: node.auto_start,
         first_cpu: whole.pinned_before.get(node.domain.as_str()).copied(),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::model::Plan;
+use crate::{model::Plan, text::told};
 
 /// Mermaid, as Markdown viewers draw it.
 pub fn mermaid(plan: &Plan) -> String {
@@ -20,9 +20,10 @@ pub fn mermaid(plan: &Plan) -> String {
         }
         for (at, node) in cluster.nodes.iter().enumerate() {
             let label = mermaid_text(&node.name);
+            let more: String = told(node).iter().map(|line| format!("<br/>{}", mermaid_text(line))).collect();
             let _ = writeln!(
                 out,
-                "    c{index}m{at}[\"{label}<br/>{} CPU, {} MiB\"]",
+                "    c{index}m{at}[\"{label}<br/>{} CPU, {} MiB{more}\"]",
                 node.cpus, node.memory_mib
             );
             for interface in &node.interfaces {
@@ -50,7 +51,8 @@ pub fn dot(plan: &Plan) -> String {
             let _ = writeln!(out, "    {id} [shape=ellipse, label={label}];");
         }
         for node in &cluster.nodes {
-            let label = dot_text(&format!("{}\n{} CPU, {} MiB", node.name, node.cpus, node.memory_mib));
+            let more: String = told(node).iter().map(|line| format!("\n{line}")).collect();
+            let label = dot_text(&format!("{}\n{} CPU, {} MiB{more}", node.name, node.cpus, node.memory_mib));
             let _ = writeln!(out, "    {} [label={label}];", dot_text(&node.domain));
             for interface in &node.interfaces {
                 let (network, domain) = (dot_text(&interface.network), dot_text(&node.domain));
@@ -88,7 +90,10 @@ fn dot_text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{derive::plan, model::tests::lab};
+    use crate::{
+        derive::plan,
+        model::tests::{lab, mixed_lab},
+    };
 
     #[test]
     fn both_graphs_name_every_node_and_address() {
@@ -99,6 +104,23 @@ mod tests {
             }
         }
         insta::assert_snapshot!(mermaid(&plan));
+    }
+
+    #[test]
+    fn an_appliance_is_a_node_with_a_model_and_without_an_edge() {
+        let mut lab = mixed_lab();
+        lab.clusters[1].nodes[1].append = "a=\"b\" <c>".into();
+        let plan = plan(&lab);
+        let texts = [mermaid(&plan), dot(&plan)];
+        for text in &texts {
+            for word in
+                ["prompts (appliance)", "prompt-01", "model none", "model models/phi.gguf", "append a="]
+            {
+                assert!(text.contains(word), "{word}: {text}");
+            }
+            assert!(!text.contains("0.0.0.0"), "{text}");
+        }
+        insta::assert_snapshot!(texts.join("\n"));
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub struct ClusterPlan {
     pub key: String,
     /// The name machines, networks and SLURM carry.
     pub name: String,
-    /// `slurm` or `kubernetes`.
+    /// `slurm`, `kubernetes` or `appliance`.
     pub kind: String,
     /// SLURM's part; absent for other kinds.
     pub slurm: Option<Slurm>,
@@ -75,7 +75,7 @@ pub struct ClusterPlan {
     // Plans were written before there was one, and those of SLURM clusters are what they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<Kubernetes>,
-    /// Started in this order.
+    /// Started in this order. Appliances have none.
     pub networks: Vec<NetworkPlan>,
     /// Started in this order.
     pub nodes: Vec<NodePlan>,
@@ -129,11 +129,17 @@ pub struct NodePlan {
     pub cpus: u32,
     /// Memory, MiB.
     pub memory_mib: u64,
-    /// Root disk, GiB.
+    /// Root disk, GiB; 0 where there is none.
     pub disk_gib: u64,
     /// What it boots.
     pub image: Image,
-    /// The first is the one it is reached by.
+    /// Added to its kernel's command line; empty but for appliances.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub append: String,
+    /// Whether UEFI firmware starts it, instead of what is over soonest. Of appliances.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uefi: bool,
+    /// The first is the one it is reached by. Appliances have none.
     pub interfaces: Vec<InterfacePlan>,
     /// Whether starting the cluster starts it.
     pub auto_start: bool,
@@ -149,7 +155,8 @@ pub struct NodePlan {
     /// Directories of the host that it has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<Mount>,
-    /// The overlay: `disks/<domain>.qcow2`.
+    /// The overlay: `disks/<domain>.qcow2`. An appliance's lies on the disk of its model; without one it is empty, and only says
+    /// that the node is there.
     pub disk: String,
     /// The serial console's log: `consoles/<domain>.log`.
     pub console: String,
@@ -192,6 +199,24 @@ impl Plan {
 }
 
 impl ClusterPlan {
+    /// A cluster of appliances that nothing else is known of.
+    pub fn of_appliances(name: &str) -> Self {
+        Self {
+            key: name.to_owned(),
+            name: name.to_owned(),
+            kind: "appliance".to_owned(),
+            slurm: None,
+            kubernetes: None,
+            networks: Vec::new(),
+            nodes: Vec::new(),
+        }
+    }
+
+    /// Whether it consists of appliances, which have neither disks nor networks.
+    pub fn is_appliance(&self) -> bool {
+        self.kind == "appliance"
+    }
+
     /// Why SLURM is not deployed on it, although it is a SLURM cluster.
     pub fn undeployable(&self) -> Option<String> {
         self.slurm.as_ref()?;
@@ -210,6 +235,7 @@ impl NodePlan {
     pub fn uncopyable(&self) -> Option<&'static str> {
         let Hardware { hugepages_mib, shared_memory, numa_nodes, .. } = &self.hardware;
         [
+            (self.is_appliance(), "it is an appliance, which keeps nothing"),
             (self.is_foreign(), "nothing of ours is in its image"),
             (!self.devices.is_empty(), "it has devices of the host"),
             (!self.mounts.is_empty(), "it has directories of the host"),
@@ -219,6 +245,11 @@ impl NodePlan {
         ]
         .into_iter()
         .find_map(|(holds, why)| holds.then_some(why))
+    }
+
+    /// Whether it boots straight into a model's prompt on its serial console, with neither disk nor network.
+    pub fn is_appliance(&self) -> bool {
+        self.role == Role::Appliance
     }
 
     /// Whether it boots an image by itself that has no agent of ours: it is somebody else's, and only SSH leads in.
@@ -231,9 +262,19 @@ impl NodePlan {
         self.is_foreign().then(|| format!("disks/{}.iso", self.domain))
     }
 
-    /// The address the node is reached by.
+    /// The disk that it sees, relative to the lab's folder: its own. An appliance has one where it has a model.
+    pub fn attached_disk(&self) -> Option<&str> {
+        (!self.is_appliance() || self.image.name().is_some()).then_some(&self.disk)
+    }
+
+    /// The address the node is reached by, of those that are on a network: see [`NodePlan::own_address`].
     pub fn address(&self) -> Ipv4Addr {
-        self.interfaces.first().map_or(Ipv4Addr::UNSPECIFIED, |interface| interface.address)
+        self.own_address().unwrap_or(Ipv4Addr::UNSPECIFIED)
+    }
+
+    /// The address the node is reached by; an appliance has none.
+    pub fn own_address(&self) -> Option<Ipv4Addr> {
+        self.interfaces.first().map(|interface| interface.address)
     }
 }
 
@@ -243,6 +284,8 @@ pub(crate) mod tests {
     use config::model::{
         Arch, Cluster, ClusterKind, Image, Interface, Lab, Network, Node, Partition, Role, Slurm,
     };
+
+    use super::Plan;
 
     /// One controller and two compute nodes.
     pub(crate) fn lab() -> Lab {
@@ -255,6 +298,7 @@ pub(crate) mod tests {
             memory_mib: 768,
             disk_gib: 8,
             image: Image::Built("debian-13".into()),
+            append: String::new(),
             interfaces: vec![Interface { network: "lan".into(), address: [10, 9, 8, last].into() }],
             auto_start: true,
             hardware: Hardware::default(),
@@ -292,5 +336,55 @@ pub(crate) mod tests {
                 ],
             }],
         }
+    }
+
+    /// The same beside two appliances, one of which has a model.
+    pub(crate) fn mixed_lab() -> Lab {
+        let mut lab = lab();
+        let prompt = |name: &str, model: Option<&str>, append: &str| Node {
+            name: name.into(),
+            domain: format!("prompts-{name}"),
+            role: Role::Appliance,
+            arch: Arch::Aarch64,
+            cpus: 2,
+            memory_mib: 256,
+            disk_gib: 0,
+            image: Image::Appliance(model.map(str::to_owned)),
+            append: append.into(),
+            interfaces: Vec::new(),
+            ..lab.clusters[0].nodes[0].clone()
+        };
+        let nodes =
+            vec![prompt("prompt-01", None, ""), prompt("prompt-02", Some("models/phi.gguf"), "zosia.diag=1")];
+        lab.clusters.push(Cluster {
+            key: "prompts".into(),
+            name: "prompts".into(),
+            kind: ClusterKind::Appliance,
+            networks: Vec::new(),
+            nodes,
+        });
+        lab
+    }
+
+    #[test]
+    fn an_appliance_is_told_apart_and_is_in_no_other_plan() {
+        let plan = crate::plan(&mixed_lab());
+        let [slurm, prompts] = &plan.clusters[..] else { panic!("two clusters") };
+        assert_eq!((prompts.kind.as_str(), &prompts.slurm, &prompts.kubernetes), ("appliance", &None, &None));
+        assert!(prompts.is_appliance() && !slurm.is_appliance());
+        assert!(prompts.networks.is_empty() && prompts.undeployable().is_none());
+        for node in &prompts.nodes {
+            assert!(node.is_appliance() && !node.is_foreign() && node.seed().is_none());
+            assert_eq!(node.uncopyable(), Some("it is an appliance, which keeps nothing"));
+            assert_eq!((node.own_address(), node.disk_gib), (None, 0));
+        }
+        assert_eq!(prompts.nodes[1].append, "zosia.diag=1");
+        assert!(slurm.nodes.iter().all(|node| !node.is_appliance() && node.own_address().is_some()));
+        // What is beside it changes nothing of the others.
+        assert_eq!(slurm, &crate::plan(&lab()).clusters[0]);
+        let json = serde_json::to_string(&plan).unwrap();
+        assert_eq!(Plan::read(&json).unwrap(), plan);
+        assert!(!serde_json::to_string(&crate::plan(&lab())).unwrap().contains("append"));
+        insta::assert_snapshot!(serde_json::to_string_pretty(&prompts).unwrap());
     }
 }

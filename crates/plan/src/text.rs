@@ -13,9 +13,12 @@ pub fn text(plan: &Plan) -> String {
     let _ = writeln!(out, "lab {}  plan {}", plan.lab, plan.id);
     for cluster in &plan.clusters {
         let _ = writeln!(out, "\n{} cluster {}", cluster.kind, cluster.name);
-        out.push_str(&columns(&networks(cluster)));
-        out.push('\n');
-        out.push_str(&columns(&nodes(cluster)));
+        if !cluster.networks.is_empty() {
+            out.push_str(&columns(&networks(cluster)));
+            out.push('\n');
+        }
+        let rows = if cluster.is_appliance() { prompts(cluster) } else { nodes(cluster) };
+        out.push_str(&columns(&rows));
         if let Some(slurm) = &cluster.slurm {
             out.push('\n');
             let mut rows = vec![row(["partition", "default", "max time", "nodes"])];
@@ -90,6 +93,28 @@ fn nodes(cluster: &ClusterPlan) -> Vec<Vec<String>> {
     rows
 }
 
+/// Appliances, which have neither disk nor network. What is added to a command line may be long, so it is last.
+fn prompts(cluster: &ClusterPlan) -> Vec<Vec<String>> {
+    let titles = row(["node", "domain", "arch", "cpus", "MiB", "model", "uuid", "append"]);
+    let one = |node: &NodePlan| {
+        let (cpus, memory, uuid) =
+            (node.cpus.to_string(), node.memory_mib.to_string(), node.uuid.to_string());
+        let model = node.image.name().unwrap_or("none");
+        row([&node.name, &node.domain, node.arch.name(), &cpus, &memory, model, &uuid, &node.append])
+    };
+    [titles].into_iter().chain(cluster.nodes.iter().map(one)).collect()
+}
+
+/// What the prompt of an appliance loads and what its kernel is told, for pictures of a lab; nothing of other nodes.
+pub(crate) fn told(node: &NodePlan) -> Vec<String> {
+    if !node.is_appliance() {
+        return Vec::new();
+    }
+    let append = Some(&node.append).filter(|append| !append.is_empty());
+    let model = format!("model {}", node.image.name().unwrap_or("none"));
+    [model].into_iter().chain(append.map(|append| format!("append {append}"))).collect()
+}
+
 pub(crate) fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).to_vec()
 }
@@ -111,7 +136,11 @@ pub fn columns<R: AsRef<[String]>>(rows: &[R]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::{derive::plan, model::tests::lab, text};
+    use crate::{
+        derive::plan,
+        model::tests::{lab, mixed_lab},
+        text,
+    };
 
     #[test]
     fn sizes_that_no_number_holds_are_added_up() {
@@ -131,5 +160,12 @@ mod tests {
     #[test]
     fn a_person_sees_every_choice() {
         insta::assert_snapshot!(text(&plan(&lab())));
+    }
+
+    #[test]
+    fn an_appliance_has_a_model_and_no_address() {
+        let text = text(&plan(&mixed_lab()));
+        assert!(!text.contains("0.0.0.0"), "{text}");
+        insta::assert_snapshot!(text);
     }
 }

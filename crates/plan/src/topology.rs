@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     model::{ClusterPlan, NodePlan, Plan},
-    text::total,
+    text::{told, total},
 };
 
 /// A lab, and what is known of its machines.
@@ -70,14 +70,11 @@ fn leaves(cluster: &ClusterPlan, lab: &Shown<'_>, owners: &Owners<'_>) -> Vec<St
     }
     for node in &cluster.nodes {
         let state = lab.states.get(&node.domain).map(|state| format!("  {state}")).unwrap_or_default();
-        let text = format!(
-            "{:width$}  {}  {} CPUs, {} MiB, {} GiB{state}",
-            node.name,
-            node.address(),
-            node.cpus,
-            node.memory_mib,
-            node.disk_gib
-        );
+        let address = node.own_address().map(|address| format!("  {address}")).unwrap_or_default();
+        let mut parts = vec![format!("{} CPUs", node.cpus), format!("{} MiB", node.memory_mib)];
+        parts.extend((!node.is_appliance()).then(|| format!("{} GiB", node.disk_gib)));
+        parts.extend(told(node));
+        let text = format!("{:width$}{address}  {}{state}", node.name, parts.join(", "));
         let devices = node.devices.iter().map(|device| device_line(node, device, owners)).collect();
         lines.push(("├── ", "│   ", text, devices));
     }
@@ -129,17 +126,22 @@ pub fn json(labs: &[Shown<'_>]) -> Value {
                 "shared_with": others(&owners, node, device),
             })
         };
-        json!({
+        let mut shown = json!({
             "name": node.name,
             "domain": node.domain,
             "role": node.role,
             "cpus": node.cpus,
             "memory_mib": node.memory_mib,
             "disk_gib": node.disk_gib,
-            "address": node.address(),
+            "address": node.own_address(),
             "state": lab.states.get(&node.domain),
             "devices": node.devices.iter().map(device).collect::<Vec<_>>(),
-        })
+        });
+        if node.is_appliance() {
+            shown["model"] = json!(node.image.name());
+            shown["append"] = json!(node.append);
+        }
+        shown
     };
     let cluster = |lab: &Shown<'_>, cluster: &ClusterPlan| {
         json!({
@@ -166,7 +168,27 @@ mod tests {
     use config::hardware::{Device, DeviceKind, DeviceSource};
 
     use super::{Shown, text};
-    use crate::{derive::plan, model::tests::lab};
+    use crate::{
+        derive::plan,
+        model::tests::{lab, mixed_lab},
+    };
+
+    #[test]
+    fn an_appliance_has_a_model_where_others_have_an_address() {
+        let plan = plan(&mixed_lab());
+        let states = [("prompts-prompt-01".to_owned(), "running".to_owned())].into();
+        let labs = [Shown { plan: &plan, states }];
+        insta::assert_snapshot!(text(&labs));
+        let json = super::json(&labs);
+        let node = |at: usize| &json["labs"][0]["clusters"][1]["nodes"][at];
+        assert!(node(0)["address"].is_null() && node(0)["model"].is_null(), "{json:#}");
+        assert_eq!(
+            (&node(1)["model"], &node(1)["append"]),
+            (&"models/phi.gguf".into(), &"zosia.diag=1".into())
+        );
+        let other = &json["labs"][0]["clusters"][0]["nodes"][0];
+        assert!(other["address"] == "10.9.8.10" && other.get("model").is_none(), "{json:#}");
+    }
 
     #[test]
     fn two_nodes_that_want_the_same_device_are_told() {

@@ -10,6 +10,6 @@ pub use packer::{FINISH, PACKER_IMAGES, PackerHost, PackerImage, SEAL, packer_te
 pub use seed::{SEED_LABEL, seed};
 pub use ssh::{FOREIGN_USER, SshAccess, SshHost, ssh_config, ssh_hosts};
 pub use xml::{
-    Accelerator, Error, Frozen, Kernel, MARK_NAMESPACE, Machine, Mark, Reservation, Start, command_line,
-    domain, interface, mark, network, reservation, reservations,
+    Accelerator, Error, Frozen, Kernel, MARK_NAMESPACE, Machine, Mark, Reservation, Start,
+    appliance_command_line, command_line, domain, interface, mark, network, reservation, reservations,
 };

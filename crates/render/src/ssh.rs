@@ -56,7 +56,7 @@ pub struct SshHost {
     pub proxy_command: Option<String>,
 }
 
-/// How each node is reached, as [`ssh_config`] has it.
+/// How each node is reached, as [`ssh_config`] has it. Appliances are not there: they have a console and nothing else.
 pub fn ssh_hosts(plan: &Plan, access: &SshAccess) -> Vec<SshHost> {
     let host = |node: &NodePlan| {
         let is_it = |name: &str| plan.find(name).is_some_and(|found| found.domain == node.domain);
@@ -81,7 +81,7 @@ pub fn ssh_hosts(plan: &Plan, access: &SshAccess) -> Vec<SshHost> {
             proxy_command: access.proxy.clone(),
         }
     };
-    plan.nodes().map(|(_, node)| host(node)).collect()
+    plan.nodes().map(|(_, node)| node).filter(|node| !node.is_appliance()).map(host).collect()
 }
 
 /// The whole file.
@@ -175,6 +175,7 @@ pub(crate) mod tests {
             memory_mib: 768,
             disk_gib: 8,
             image: Image::Built("debian-13".into()),
+            append: String::new(),
             interfaces: networks
                 .iter()
                 .zip(8..)

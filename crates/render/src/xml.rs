@@ -142,6 +142,8 @@ pub struct Machine {
     pub sockets: String,
     /// What it is handed to boot; without it firmware finds a boot loader on the disk.
     pub kernel: Option<Kernel>,
+    /// The firmware; the emulator's own unless given.
+    pub firmware: Option<String>,
     /// The public key that may log in as root, in OpenSSH's one-line form.
     pub authorized_key: String,
 }
@@ -228,6 +230,9 @@ pub fn domain(node: &NodePlan, machine: &Machine, mark: &Mark) -> Result<String,
         machine => machine_type(node.arch),
         kvm => machine.accelerator == Accelerator::Kvm,
         folder => &machine.folder,
+        firmware => &machine.firmware,
+        appliance => node.is_appliance(),
+        disk => node.attached_disk(),
         seed => node.seed(),
         sockets => &machine.sockets,
         kernel => machine.kernel.as_ref().map(|found| &found.kernel),
@@ -282,10 +287,40 @@ pub(crate) fn boot_line(arch: Arch) -> String {
     format!("console={} quiet mitigations=off{levels} net.ifnames=0", console(arch))
 }
 
+/// The kernel's command line of an appliance, whoever starts it.
+pub fn appliance_command_line(node: &NodePlan) -> String {
+    // How often an x86-64 processor can count to itself is measured for a quarter of a second, and nothing here needs it.
+    let delays = if node.arch == Arch::X86_64 { " lpj=5000000" } else { "" };
+    let (common, skipped) = (boot_line(node.arch), SKIPPED.join(","));
+    // A kernel that panicked would stand there for ever.
+    let own = format!(
+        "{common} rdinit=/init panic=-1{delays} {QUICK} initcall_blacklist={skipped} {}",
+        node.append
+    );
+    own.trim_end().to_owned()
+}
+
+/// What an appliance's kernel leaves out, for a third of its boot on an emulated processor: nobody logs in, nothing is signed or
+/// encrypted, and there is no network but the loopback interface.
+const QUICK: &str = "rodata=off cryptomgr.notests audit=0 ipv6.disable=1 lsm=";
+
+/// Parts of the kernel that only test themselves or prepare what nobody asks for: a source of random numbers beside the kernel's
+/// own, the derivation of keys, certificates, encrypted keys, congestion control by BPF.
+const SKIPPED: [&str; 5] = [
+    "jent_mod_init",
+    "crypto_kdf108_init",
+    "load_system_certificate_list",
+    "init_encrypted",
+    "bpf_tcp_ca_kfunc_init",
+];
+
 /// The kernel's command line. A node's also carries what systemd needs to know about this node and no other: the host
 /// name, the machine id and, as a credential, who may log in. Nothing in it is secret.
 pub fn command_line(node: &NodePlan, machine: &Machine) -> String {
     let common = boot_line(node.arch);
+    if node.is_appliance() {
+        return appliance_command_line(node);
+    }
     if let Start::Template { .. } = machine.start {
         return format!("{common} ai-how.template systemd.unit=ai-how-template.target");
     }
@@ -353,7 +388,7 @@ mod tests {
 
     use config::{
         hardware::{CpuFeature, CpuModel, CpuTopology, Device, DeviceSource, Hardware},
-        model::Image,
+        model::{Image, Role},
     };
 
     use super::*;
@@ -376,6 +411,7 @@ mod tests {
             folder: "/state/labs/lab".into(),
             sockets: "/run/ai-how".into(),
             kernel: Some(Kernel { kernel: "/cache/vmlinuz".into(), initrd: "/cache/initrd".into() }),
+            firmware: None,
             authorized_key: "ssh-ed25519 AAAA".into(),
         }
     }
@@ -465,13 +501,50 @@ mod tests {
         insta::assert_snapshot!(domain(&foreign(), &machine, &mark()).unwrap());
     }
 
+    /// An appliance with a model.
+    fn appliance() -> NodePlan {
+        NodePlan {
+            role: Role::Appliance,
+            disk_gib: 0,
+            image: Image::Appliance(Some("/models/phi.gguf".into())),
+            append: "zosia.llama_args=-c,1024".into(),
+            interfaces: Vec::new(),
+            ..two_nodes().clusters[0].nodes[0].clone()
+        }
+    }
+
+    #[test]
+    fn domain_xml_of_an_appliance() {
+        let machine = Machine { firmware: Some("/qboot.rom".into()), ..machine(Accelerator::Tcg) };
+        insta::assert_snapshot!(domain(&appliance(), &machine, &mark()).unwrap());
+    }
+
+    #[test]
+    fn an_appliance_without_a_model_has_no_disk() {
+        let bare = NodePlan { image: Image::Appliance(None), append: String::new(), ..appliance() };
+        let xml = domain(&bare, &machine(Accelerator::Kvm), &mark()).unwrap();
+        assert!(!xml.contains("<disk") && !xml.contains("<loader") && !xml.contains("<rng"), "{xml}");
+        let arm = appliance_command_line(&NodePlan { arch: Arch::Aarch64, ..bare });
+        assert!(
+            arm.starts_with("console=ttyAMA0 quiet ") && !arm.contains("lpj=") && !arm.ends_with(' '),
+            "{arm}"
+        );
+    }
+
+    /// What a file may append fits beside what is ours: a kernel's command line ends at 2,047 bytes.
+    #[test]
+    fn the_longest_command_line_of_an_appliance_is_one() {
+        let line = appliance_command_line(&NodePlan { append: "x".repeat(1500), ..appliance() });
+        assert!(line.len() <= 2047, "{}", line.len());
+    }
+
     /// Every kind of domain that there is, as libvirt's own schema judges it.
     #[test]
     fn libvirt_accepts_every_domain() {
         let folder = tempfile::tempdir().unwrap();
         for accelerator in [Accelerator::Kvm, Accelerator::Tcg] {
             for arch in [Arch::X86_64, Arch::Aarch64] {
-                for node in [two_nodes().clusters[0].nodes[0].clone(), workstation()] {
+                for node in [two_nodes().clusters[0].nodes[0].clone(), workstation(), appliance()] {
                     let xml = domain(&NodePlan { arch, ..node }, &machine(accelerator), &mark()).unwrap();
                     libvirt_accepts(folder.path(), "domain", &xml);
                 }

@@ -3,6 +3,7 @@
 //! One module per family. Every one looks at the whole draft and reports all it finds.
 
 mod addresses;
+mod appliances;
 mod devices;
 mod hardware;
 mod images;
@@ -27,6 +28,7 @@ pub(crate) fn check(draft: &Draft, context: &Context, findings: &mut Findings) {
     devices::check(draft, findings);
     hardware::check(draft, findings);
     images::check(draft, &context.images, findings);
+    appliances::check(draft, findings);
     if let Some(host) = host {
         resources::check(draft, host, findings);
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::diagnostic::Code;
-use crate::draft::{Cluster, Draft, Findings, Node};
+use crate::draft::{Cluster, Draft, Findings, Kind, Node};
 
 /// Longest name of a libvirt domain: it is a file name and a host name label.
 const LONGEST_DOMAIN: usize = 63;
@@ -43,6 +43,7 @@ fn clusters(draft: &Draft, findings: &mut Findings) {
 
 fn nodes(cluster: &Cluster, findings: &mut Findings) {
     let mut seen = HashMap::new();
+    let is_appliance = matches!(cluster.kind, Kind::Appliance);
     for Node { name, .. } in &cluster.nodes {
         if let Some(first) = seen.insert(name.value.as_str(), name.span) {
             let found = findings
@@ -51,12 +52,17 @@ fn nodes(cluster: &Cluster, findings: &mut Findings) {
                     name.span,
                     format!("the cluster `{}` already has a node `{}`", cluster.key.value, name.value),
                 )
-                .cause("nodes are told apart by their host names, the controller among them")
+                .cause(if is_appliance {
+                    "nodes are told apart by their names"
+                } else {
+                    "nodes are told apart by their host names, the controller among them"
+                })
                 .help("rename one of the two")
                 .also(first, "first used here");
             findings.push(found);
         }
-        if RESERVED.contains(&name.value.as_str()) {
+        // A cluster of appliances has no SLURM.
+        if RESERVED.contains(&name.value.as_str()) && !(is_appliance && name.value == "default") {
             let found = findings
                 .meaning(Code::ReservedName, name.span, format!("a node cannot be called `{}`", name.value))
                 .cause(match name.value.as_str() {

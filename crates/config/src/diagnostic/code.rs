@@ -110,6 +110,7 @@ codes! {
     HostMemory "host-memory" "The nodes need more memory than the host has",
     HostDisk "host-disk" "The nodes may need more disk space than the host has free",
     MissingImage "missing-image" "An image file is not on the host",
+    MissingModel "missing-model" "The file of an appliance's model is not on the host",
     MissingDirectory "missing-directory" "A directory that a node mounts is not on the host",
 
     MissingDevice "missing-device" "The host does not have a device that a node wants",
@@ -132,7 +133,12 @@ impl Code {
     pub fn is_about_host(self) -> bool {
         matches!(
             self,
-            Self::HostCpus | Self::HostMemory | Self::HostDisk | Self::MissingImage | Self::MissingDirectory
+            Self::HostCpus
+                | Self::HostMemory
+                | Self::HostDisk
+                | Self::MissingImage
+                | Self::MissingModel
+                | Self::MissingDirectory
         ) || self.is_about_devices()
     }
 

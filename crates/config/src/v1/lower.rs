@@ -222,6 +222,7 @@ impl NodeParts {
             image: image.cloned().map_or(Located { value: Image::Unspecified, span: cluster.span }, |path| {
                 path.map_value(Image::File)
             }),
+            append: Vec::new(),
             interfaces: vec![Interface { network: 0, address: self.address }],
             auto_start: self.auto_start,
             hardware: given.hardware.clone(),

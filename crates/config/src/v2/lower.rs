@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 use super::{
-    Cluster, Cni, Controller, Defaults, Document, Hardware, Ingress, Kind, Kubernetes, Network, Node,
-    Partition, StorageClass,
+    Cluster, Cni, Controller, Defaults, Document, Hardware, Ingress, Kind, Kubernetes, LONGEST_APPEND,
+    LONGEST_MODEL, Network, Node, Partition, StorageClass,
 };
 use crate::diagnostic::{Code, Span};
 use crate::draft::{self, Draft, Findings, Interface, Members, Passed, Slurm};
@@ -19,6 +19,8 @@ const DEFAULT_IMAGE: &str = "debian-13";
 const DEFAULT_CPUS: u64 = 1;
 const DEFAULT_MEMORY_MIB: u64 = 768;
 const DEFAULT_DISK_GIB: u64 = 8;
+const APPLIANCE_CPUS: u64 = 2;
+const APPLIANCE_MEMORY_MIB: u64 = 256;
 
 /// States the document in terms of a draft.
 pub(crate) fn lower(document: Document, findings: &mut Findings) -> Draft {
@@ -31,10 +33,26 @@ pub(crate) fn lower(document: Document, findings: &mut Findings) -> Draft {
 }
 
 fn lower_cluster(name: Located<String>, cluster: Cluster, findings: &mut Findings) -> draft::Cluster {
+    // What is not for a cluster of its kind was refused by the schema.
+    let (leader, follows, kind) = match cluster.kind {
+        Kind::Slurm => {
+            let leader = leader(cluster.controller, "controller", name.span);
+            let partitions = cluster.partitions.unwrap_or_default().into_iter().map(partition).collect();
+            let slurm = Slurm { partitions, default: None };
+            (Some((leader, Role::Controller)), Role::Compute, draft::Kind::Slurm(slurm))
+        }
+        Kind::Kubernetes => {
+            let leader = leader(cluster.control_plane, "control-plane", name.span);
+            let kubernetes = kubernetes(cluster.kubernetes.unwrap_or_default());
+            (Some((leader, Role::ControlPlane)), Role::Worker, draft::Kind::Kubernetes(kubernetes))
+        }
+        Kind::Appliance => (None, Role::Appliance, draft::Kind::Appliance),
+    };
     let networks: Vec<_> = cluster
         .networks
-        .0
+        .filter(|_| cluster.kind != Kind::Appliance)
         .into_iter()
+        .flat_map(|networks| networks.0)
         .enumerate()
         .map(|(index, (key, network))| lower_network(index, key, network, &name.value, findings))
         .collect();
@@ -47,25 +65,15 @@ fn lower_cluster(name: Located<String>, cluster: Cluster, findings: &mut Finding
             .collect(),
         defaults: cluster.defaults.unwrap_or_default(),
         image: cluster.image.unwrap_or_else(|| Located { value: DEFAULT_IMAGE.to_owned(), span: name.span }),
+        // What was refused for its length is not copied to every node.
+        model: cluster.model.filter(|model| model.value.len() <= LONGEST_MODEL),
+        append: cluster.append.filter(|append| append.value.len() <= LONGEST_APPEND),
         arch: cluster.arch.unwrap_or_default(),
         hardware: hardware(cluster.hardware.unwrap_or_default()),
     };
-    // What is not for a cluster of its kind was refused by the schema.
-    let (leader, leads, follows, kind) = match cluster.kind {
-        Kind::Slurm => {
-            let leader = leader(cluster.controller, "controller", name.span);
-            let partitions = cluster.partitions.unwrap_or_default().into_iter().map(partition).collect();
-            let slurm = Slurm { partitions, default: None };
-            (leader, Role::Controller, Role::Compute, draft::Kind::Slurm(slurm))
-        }
-        Kind::Kubernetes => {
-            let leader = leader(cluster.control_plane, "control-plane", name.span);
-            let kubernetes = kubernetes(cluster.kubernetes.unwrap_or_default());
-            (leader, Role::ControlPlane, Role::Worker, draft::Kind::Kubernetes(kubernetes))
-        }
-    };
-    let mut nodes = vec![surroundings.node(leader, leads, findings)];
-    nodes.extend(cluster.nodes.into_iter().map(|node| surroundings.node(node, follows, findings)));
+    let nodes = cluster.nodes.into_iter().map(|node| (node, follows));
+    let nodes = leader.into_iter().chain(nodes);
+    let nodes = nodes.map(|(node, role)| surroundings.node(node, role, findings)).collect();
     draft::Cluster { kind, key: name.clone(), name, networks, nodes }
 }
 
@@ -141,6 +149,8 @@ fn leader(given: Option<Controller>, name: &str, span: Span) -> Node {
         memory_mib: given.memory_mib,
         disk_gib: given.disk_gib,
         image: given.image,
+        model: None,
+        append: None,
         networks: given.networks,
         address: given.address,
         addresses: given.addresses,
@@ -156,6 +166,8 @@ struct Surroundings<'a> {
     networks: HashMap<&'a str, usize>,
     defaults: Defaults,
     image: Located<String>,
+    model: Option<Located<String>>,
+    append: Option<Located<String>>,
     arch: Arch,
     hardware: draft::Hardware,
 }
@@ -165,20 +177,42 @@ impl Surroundings<'_> {
         let size = |own: Option<Located<u64>>, default: Option<Located<u64>>, otherwise: u64| {
             own.or(default).unwrap_or(Located { value: otherwise, span: node.name.span })
         };
-        draft::Node {
+        let is_appliance = role == Role::Appliance;
+        let (cpus, memory_mib) = match is_appliance {
+            true => (APPLIANCE_CPUS, APPLIANCE_MEMORY_MIB),
+            false => (DEFAULT_CPUS, DEFAULT_MEMORY_MIB),
+        };
+        let common = draft::Node {
             domain: format!("{}-{}", self.cluster.value, node.name.value),
             role,
             arch: node.arch.unwrap_or(self.arch),
-            cpus: size(node.cpus, self.defaults.cpus, DEFAULT_CPUS).value,
-            memory_mib: size(node.memory_mib, self.defaults.memory_mib, DEFAULT_MEMORY_MIB),
-            disk_gib: size(node.disk_gib, self.defaults.disk_gib, DEFAULT_DISK_GIB),
-            image: node.image.unwrap_or_else(|| self.image.clone()).map_value(image),
-            interfaces: self.interfaces(node.networks, node.address, node.addresses, findings),
+            cpus: size(node.cpus, self.defaults.cpus, cpus).value,
+            memory_mib: size(node.memory_mib, self.defaults.memory_mib, memory_mib),
+            disk_gib: Located { value: 0, span: node.name.span },
+            image: Located { value: Image::Appliance(None), span: node.name.span },
+            append: Vec::new(),
+            interfaces: Vec::new(),
             auto_start: node.auto_start.unwrap_or(true),
             hardware: self.hardware.clone(),
             devices: node.devices.into_iter().flatten().filter_map(device).collect(),
+            mounts: Vec::new(),
+            name: node.name.clone(),
+        };
+        if is_appliance {
+            let model = node.model.or_else(|| self.model.clone());
+            let image = model.map(|model| model.map_value(|path| Image::Appliance(Some(path))));
+            return draft::Node {
+                image: image.unwrap_or(common.image),
+                append: self.append.clone().into_iter().chain(node.append).collect(),
+                ..common
+            };
+        }
+        draft::Node {
+            disk_gib: size(node.disk_gib, self.defaults.disk_gib, DEFAULT_DISK_GIB),
+            image: node.image.unwrap_or_else(|| self.image.clone()).map_value(image),
+            interfaces: self.interfaces(node.networks, node.address, node.addresses, findings),
             mounts: node.mounts.into_iter().flatten().map(mount).collect(),
-            name: node.name,
+            ..common
         }
     }
 
@@ -260,7 +294,8 @@ impl Surroundings<'_> {
 
     fn network(&self, name: &Located<String>, findings: &mut Findings) -> Option<usize> {
         let index = self.networks.get(name.value.as_str()).copied();
-        if index.is_none() {
+        // Of a cluster without any, that is told.
+        if index.is_none() && !self.networks.is_empty() {
             let mut known: Vec<_> = self.networks.keys().copied().collect();
             known.sort_unstable();
             let help = match nearest(&name.value, known.iter().copied()) {

@@ -8,7 +8,9 @@
 //!   gateway at `.1`), in the order of the file;
 //! - a cluster without partitions gets one, `compute`, with every compute node and no time limit;
 //! - the first partition is the default one unless another says so;
-//! - a Kubernetes cluster without a word about it gets Calico, ingress-nginx, and volumes on the nodes' disks.
+//! - a Kubernetes cluster without a word about it gets Calico, ingress-nginx, and volumes on the nodes' disks;
+//! - an appliance without a model gets its cluster's, a cluster without one none, and what its cluster adds to the kernel's
+//!   command line comes before what it adds itself.
 
 mod lower;
 
@@ -21,6 +23,12 @@ use crate::hardware::CpuModel;
 use crate::model::Arch;
 use crate::v1::{DeviceType, HugepageSize};
 use crate::yaml::{Entries, Located};
+
+/// The longest text that may be added to a kernel's command line, which ends at 2047 bytes as a whole.
+pub(crate) const LONGEST_APPEND: usize = 1500;
+
+/// The longest path that Linux takes, which a model's is.
+const LONGEST_MODEL: usize = 4095;
 
 /// A lab: clusters of virtual machines that live and die together.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -47,29 +55,60 @@ pub struct Document {
 #[schemars(deny_unknown_fields, extend("allOf" = [
     {
         "if": { "properties": { "kind": { "const": "slurm" } }, "required": ["kind"] },
-        "then": { "properties": { "control_plane": false, "kubernetes": false } }
+        "then": {
+            "properties": {
+                "control_plane": false, "kubernetes": false, "model": false, "append": false,
+                "nodes": { "items": { "properties": { "model": false, "append": false } } }
+            },
+            "required": ["networks"]
+        }
     },
     {
         "if": { "properties": { "kind": { "const": "kubernetes" } }, "required": ["kind"] },
-        "then": { "properties": { "controller": false, "partitions": false } }
+        "then": {
+            "properties": {
+                "controller": false, "partitions": false, "model": false, "append": false,
+                "nodes": { "items": { "properties": { "model": false, "append": false } } }
+            },
+            "required": ["networks"]
+        }
+    },
+    {
+        "if": { "properties": { "kind": { "const": "appliance" } }, "required": ["kind"] },
+        "then": { "properties": {
+            "image": false, "networks": false, "controller": false, "control_plane": false, "kubernetes": false,
+            "partitions": false,
+            "defaults": { "properties": { "disk_gib": false } },
+            "nodes": { "items": { "properties": {
+                "disk_gib": false, "image": false, "networks": false, "address": false, "addresses": false, "mounts": false
+            } } }
+        } }
     }
 ]))]
 pub struct Cluster {
     /// What runs on it.
     pub kind: Kind,
     /// What its nodes boot, unless they say otherwise: the name of a built image, or a path that ends in
-    /// `.qcow2`. `debian-13` unless given.
+    /// `.qcow2`. `debian-13` unless given. Not of appliances.
     #[schemars(regex(pattern = r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?|.*\.qcow2)$"))]
     pub image: Option<Located<String>>,
+    /// What its prompts load, unless they say otherwise: a GGUF file, or a model disk made of one. Without one they start
+    /// the stub prompt. Of appliances.
+    #[schemars(regex(pattern = r"^[^\x00-\x1f\x7f]+$"), length(max = LONGEST_MODEL))]
+    pub model: Option<Located<String>>,
+    /// Added to the kernel's command line of each of its nodes. Of appliances.
+    #[schemars(regex(pattern = r"^[ -~]*$"), length(max = LONGEST_APPEND))]
+    pub append: Option<Located<String>>,
     /// The instruction set of its nodes' processors, unless they say otherwise; `x86_64` unless given, whatever the
     /// host has. Where the host has another one, nodes are emulated.
     pub arch: Option<Arch>,
-    /// Its networks by name. The nodes talk to each other over the first one.
+    /// Its networks by name. The nodes talk to each other over the first one. At least one, but for appliances, which have
+    /// none.
     #[schemars(extend(
         "minProperties" = 1,
         "propertyNames" = { "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", "maxLength": 63 }
     ))]
-    pub networks: Entries<Network>,
+    pub networks: Option<Entries<Network>>,
     /// The size of nodes that do not say otherwise.
     pub defaults: Option<Defaults>,
     /// How processors and memory of its nodes are made.
@@ -79,7 +118,7 @@ pub struct Cluster {
     /// The node that runs the Kubernetes control plane. May be left out when there is nothing to say about it. Of
     /// Kubernetes clusters.
     pub control_plane: Option<Controller>,
-    /// The nodes that run jobs or pods.
+    /// The nodes that run jobs or pods, or a prompt each.
     #[schemars(length(min = 1))]
     pub nodes: Vec<Node>,
     /// What Kubespray is to install. Of Kubernetes clusters.
@@ -97,6 +136,9 @@ pub enum Kind {
     Slurm,
     /// A Kubernetes cluster: one control plane, and nodes that run pods. Kubespray makes it of machines that run.
     Kubernetes,
+    /// Appliances: machines that boot straight into a model's prompt on their serial console. They have no disk and no
+    /// network, and keep nothing.
+    Appliance,
 }
 
 /// What Kubespray is to install.
@@ -178,13 +220,13 @@ pub struct Network {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Defaults {
-    /// Virtual processors; 1 unless given.
+    /// Virtual processors; 1 unless given, and 2 of appliances.
     #[schemars(range(min = 1, max = 1024))]
     pub cpus: Option<Located<u64>>,
-    /// Memory, MiB; 768 unless given.
+    /// Memory, MiB; 768 unless given, and 256 of appliances.
     #[schemars(range(min = 128, max = 67_108_864))]
     pub memory_mib: Option<Located<u64>>,
-    /// Root disk, GiB; 8 unless given.
+    /// Root disk, GiB; 8 unless given. Not of appliances.
     #[schemars(range(min = 1, max = 1_048_576))]
     pub disk_gib: Option<Located<u64>>,
 }
@@ -299,7 +341,7 @@ pub struct Controller {
     pub mounts: Option<Vec<Mount>>,
 }
 
-/// A node that runs jobs or pods.
+/// A node that runs jobs, pods or a prompt.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Node {
@@ -320,6 +362,12 @@ pub struct Node {
     /// What it boots: the name of a built image, or a path that ends in `.qcow2`.
     #[schemars(regex(pattern = r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?|.*\.qcow2)$"))]
     pub image: Option<Located<String>>,
+    /// What its prompt loads: a GGUF file, or a model disk made of one; its cluster's unless given. Of appliances.
+    #[schemars(regex(pattern = r"^[^\x00-\x1f\x7f]+$"), length(max = LONGEST_MODEL))]
+    pub model: Option<Located<String>>,
+    /// Added to its kernel's command line, behind what its cluster adds. Of appliances.
+    #[schemars(regex(pattern = r"^[ -~]*$"), length(max = LONGEST_APPEND))]
+    pub append: Option<Located<String>>,
     /// The networks it is on; the first one of the cluster unless given.
     #[schemars(length(min = 1))]
     pub networks: Option<Vec<Located<String>>>,

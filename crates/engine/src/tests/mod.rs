@@ -1,5 +1,6 @@
 //! The engine over a hypervisor that is none: what goes wrong, what changes, and who is killed.
 
+mod appliances;
 mod changes;
 mod faults;
 mod kills;
@@ -33,6 +34,7 @@ pub(super) fn plan() -> Plan {
         memory_mib: 64,
         disk_gib: 2,
         image: ImageName::Built("debian-13".into()),
+        append: String::new(),
         interfaces: vec![Interface { network: "lan".into(), address: [127, 9, 8, last].into() }],
         auto_start: true,
         hardware: Hardware::default(),
@@ -87,6 +89,8 @@ fn images(folder: &Path) -> BTreeMap<String, Base> {
         seconds: 0.0,
         kernel: String::new(),
         packages: Vec::new(),
+        suite: String::new(),
+        contents: Vec::new(),
     };
     BTreeMap::from([("debian-13".into(), Base::from(&Image { folder: folder.to_owned(), manifest }))])
 }

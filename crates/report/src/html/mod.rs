@@ -1,9 +1,10 @@
 //! The report of a run as one HTML page that needs nothing else: no network, no fonts, no scripts of others.
 //!
-//! Rust decides what is shown and where bars and boxes stand ([`timeline`], [`topology`], [`evidence`], [`checks`]);
+//! Rust decides what is shown and where bars and boxes stand ([`timeline`], [`topology`], [`evidence`], [`checks`], [`bars`]);
 //! `templates/report.html` holds the markup. Everything a node, a file or a user said is escaped by the template
 //! engine, and the page's own policy lets no script run but the one it was written with.
 
+mod bars;
 mod checks;
 mod evidence;
 mod timeline;
@@ -66,6 +67,7 @@ struct Page {
     phases: Vec<PhaseFact>,
     failures: Vec<Failure>,
     notices: Vec<NoticeRow>,
+    bars: Option<bars::Bars>,
     timeline: Option<Timeline>,
     pictures: Vec<Picture>,
     grids: Vec<checks::Grid>,
@@ -188,6 +190,7 @@ fn page(run: &Run, plan: Option<&Plan>, attachments: &[Attachment]) -> Page {
         facts: facts(run),
         phases: phases(run),
         notices: notices(run),
+        bars: bars::draw(run),
         timeline: timeline::place(run, &failures),
         pictures: plan.map(|plan| topology::draw(plan, run)).unwrap_or_default(),
         grids: checks::grids(run, &failures),

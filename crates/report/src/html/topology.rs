@@ -167,7 +167,13 @@ fn place(cluster: &ClusterPlan, node: &NodePlan, run: &Run, x: usize, top: usize
             (true, None) => "",
         },
         trouble,
-        title: format!("{}\ndisk {} GiB\nconsole {}", node.domain, node.disk_gib, node.console),
+        title: match node.is_appliance() {
+            true => {
+                let model = node.image.name().unwrap_or("none");
+                format!("{}\nmodel {model}\nconsole {}", node.domain, node.console)
+            }
+            false => format!("{}\ndisk {} GiB\nconsole {}", node.domain, node.disk_gib, node.console),
+        },
         links: links.collect(),
     }
 }
@@ -196,6 +202,7 @@ fn role(role: Role) -> &'static str {
         Role::Compute => "compute",
         Role::ControlPlane => "control plane",
         Role::Worker => "worker",
+        Role::Appliance => "appliance",
     }
 }
 

@@ -311,6 +311,8 @@ pub(crate) fn plan() -> Plan {
             memory_mib: if index == 0 { 1536 } else { 2048 },
             disk_gib: 10,
             image: Image::Built("debian-13".into()),
+            append: String::new(),
+            uefi: false,
             interfaces,
             auto_start: true,
             hardware: Hardware::default(),

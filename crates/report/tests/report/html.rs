@@ -135,6 +135,28 @@ fn a_page_can_be_made_of_any_beginning_of_a_run() {
     }
 }
 
+#[test]
+fn an_appliance_has_a_model_and_neither_disk_nor_network() {
+    let mut plan = fixture::plan();
+    let node = plan.clusters[0].nodes[0].clone();
+    let node = plan::model::NodePlan {
+        domain: "prompts-prompt-01".into(),
+        label: "prompt-01".into(),
+        role: config::model::Role::Appliance,
+        image: config::model::Image::Appliance(Some("/models/phi.gguf".into())),
+        disk_gib: 0,
+        interfaces: Vec::new(),
+        ..node
+    };
+    let cluster = plan::model::ClusterPlan::of_appliances("prompts");
+    plan.clusters = vec![plan::model::ClusterPlan { nodes: vec![node], ..cluster }];
+    let page = render(&fixture::events(), Some(&plan), &[]).expect("a page");
+    for word in ["appliance", "prompt-01", &escaped("model /models/phi.gguf")] {
+        assert!(page.contains(word), "{word}");
+    }
+    assert!(!page.contains("disk 0 GiB") && !page.contains("0.0.0.0"));
+}
+
 /// A lab of 24 nodes in which one node does not boot and a task fails on another.
 fn broken_lab() -> (Vec<Event>, plan::model::Plan, Vec<Attachment>) {
     let mut plan = fixture::plan();

@@ -1,0 +1,62 @@
+//! What is said on the port that a host listens at, when the boot is over.
+
+use crate::guest::{End, Guest};
+
+/// A port of this name, and one that is somebody else's.
+fn ports(guest: &Guest) {
+    guest.file("sys/class/virtio-ports/vport0p1/name", "org.qemu.guest_agent.0\n").file("dev/vport0p1", "");
+    guest.file("sys/class/virtio-ports/vport1p1/name", "ai-how.ready\n").file("dev/vport1p1", "");
+}
+
+fn told(mode: &str) -> String {
+    format!("{{\"state\":\"ready\",\"uptime\":1.50,\"mode\":\"{mode}\"}}\n")
+}
+
+#[test]
+fn modes() {
+    for (command_line, mode) in [
+        ("zosia.ci=1", "prompt"),
+        ("zosia.diag=1", "diag"),
+        ("zosia.selftest=1", "selftest"),
+        ("zosia.perf=1", "perf"),
+        ("", "prompt"),
+    ] {
+        let Some(guest) = Guest::new(command_line) else { return };
+        // Longer than it takes to tell.
+        guest.model().llama("llama-cli", "usleep 20000");
+        ports(&guest);
+        guest.program("bin/poweroff", "usleep 20000; exec busybox poweroff -f");
+        guest.transcript();
+        assert_eq!(guest.read("dev/vport1p1"), told(mode), "{command_line}");
+        assert_eq!(guest.read("dev/vport0p1"), "");
+    }
+}
+
+#[test]
+fn stub() {
+    let Some(guest) = Guest::new("") else { return };
+    ports(&guest);
+    let mut running = guest.boot();
+    running.expect("\n> ");
+    assert!(running.wait_until(|| guest.read("dev/vport1p1") == told("stub")));
+}
+
+/// A write waits until the host has opened its end.
+#[test]
+fn nobody_listens() {
+    let Some(guest) = Guest::new("") else { return };
+    ports(&guest);
+    guest.remove("dev/vport1p1").fifo("dev/vport1p1");
+    let mut running = guest.boot();
+    running.expect("\n> ").type_in("/poweroff\n");
+    assert_eq!(running.end().1, End::Off);
+}
+
+/// It is told only what came true.
+#[test]
+fn nothing_begins() {
+    let Some(guest) = Guest::new("zosia.llama_threads=abc") else { return };
+    ports(&guest);
+    guest.transcript();
+    assert_eq!(guest.read("dev/vport1p1"), "");
+}
