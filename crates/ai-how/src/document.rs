@@ -43,7 +43,7 @@ impl Document {
         let mut document = Self { path: path.to_owned(), bytes, context, loaded };
         let base = document.base();
         document.loaded.look(|named| match named.kind {
-            PathKind::Image => base.join(&named.path).is_file(),
+            PathKind::Image | PathKind::Model => base.join(&named.path).is_file(),
             PathKind::Directory => Path::new(&named.path).is_dir(),
         });
         document
@@ -108,15 +108,21 @@ impl Document {
         }
     }
 
-    /// The lab with the paths of images of the user's made absolute, and a look at how each one boots.
+    /// The lab with the paths of models and of images of the user's made absolute, and a look at how each image boots.
     fn with_images(&self, mut lab: Lab) -> Lab {
         let base = self.base();
         for node in lab.clusters.iter_mut().flat_map(|cluster| &mut cluster.nodes) {
-            if let Image::File(name) = &node.image {
-                let path = base.join(name);
-                let name = path.display().to_string();
-                let boots_by_itself = !image::has_kernel(&path);
-                node.image = if boots_by_itself { Image::Disk(name) } else { Image::File(name) };
+            match &node.image {
+                Image::File(name) => {
+                    let path = base.join(name);
+                    let name = path.display().to_string();
+                    let boots_by_itself = !image::has_kernel(&path);
+                    node.image = if boots_by_itself { Image::Disk(name) } else { Image::File(name) };
+                }
+                Image::Appliance(Some(model)) => {
+                    node.image = Image::Appliance(Some(base.join(model).display().to_string()));
+                }
+                _ => {}
             }
         }
         lab

@@ -73,6 +73,11 @@ impl From<engine::Error> for Failure {
             | E::Agent(_)
             | E::Render(_) => exit::FAILED,
             E::NoSnapshot { .. } | E::SnapshotName { .. } => exit::USAGE,
+            E::Model(
+                appliance::ModelError::Unreadable { .. }
+                | appliance::ModelError::NoFile { .. }
+                | appliance::ModelError::Model { .. },
+            ) => exit::CONFIG,
             E::Image(image::Error::Unknown { .. } | image::Error::Unusable { .. }) => exit::CONFIG,
             _ => exit::ENVIRONMENT,
         };

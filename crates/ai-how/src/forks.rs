@@ -1,5 +1,6 @@
 //! Forks of the lab under test, for destructive checks and sabotages. A fork goes when it is given back; its consoles stay
-//! with the run, and what else is left of it is a leak.
+//! with the run, and what else is left of it is a leak. Of a lab whose nodes cannot all be copied, forks have the clusters whose
+//! nodes can.
 
 use std::{
     collections::BTreeMap,
@@ -13,13 +14,24 @@ use harness::{
     shell::Shell,
 };
 use image::Store;
+use plan::{
+    Plan,
+    model::{ClusterPlan, NodePlan},
+};
 use system::{clock::Stopwatch, host};
 
-use crate::proof::{NodeShell, Proof};
+use crate::{
+    failure::Failure,
+    proof::{NodeShell, Proof},
+};
 
 /// Makes forks of a lab.
 pub(crate) struct LabForks<'a> {
     proof: &'a Proof<'a>,
+    /// What they have.
+    plan: Plan,
+    /// Why they lack the other clusters, by name.
+    lacking: BTreeMap<String, String>,
     /// How many were made. Who has it is the only one to freeze the lab.
     made: Mutex<usize>,
     /// What is left of forks that were given back.
@@ -28,8 +40,19 @@ pub(crate) struct LabForks<'a> {
 
 impl<'a> LabForks<'a> {
     /// Forks of the lab that is proved.
-    pub(crate) fn new(proof: &'a Proof<'a>) -> Self {
-        Self { proof, made: Mutex::default(), left: Mutex::default() }
+    pub(crate) fn new(proof: &'a Proof<'a>) -> Result<Self, Failure> {
+        let running = proof.session.running(proof.plan)?;
+        let uncopyable = |node: &NodePlan| Some(format!("{}: {}", node.label, node.uncopyable()?));
+        let mut plan = proof.plan.clone();
+        let mut lacking = BTreeMap::new();
+        for cluster in &proof.plan.clusters {
+            let mut nodes = cluster.nodes.iter().filter(|node| running.contains(&node.label));
+            if let Some(why) = nodes.find_map(uncopyable) {
+                lacking.insert(cluster.name.clone(), why);
+            }
+        }
+        plan.clusters.retain(|cluster| !lacking.contains_key(&cluster.name));
+        Ok(Self { proof, plan, lacking, made: Mutex::default(), left: Mutex::default() })
     }
 
     /// What is left of forks that were given back; nothing when all is well.
@@ -52,7 +75,8 @@ impl<'a> LabForks<'a> {
     }
 
     fn make(&self, names: &[String]) -> Result<Vec<Session>, engine::Error> {
-        let Proof { session, plan, verdict, run, settings, cancel, .. } = *self.proof;
+        let Proof { session, verdict, run, settings, cancel, .. } = *self.proof;
+        let plan = &self.plan;
         let (store, options) = (Store::new(&settings.cache), image::Options::default());
         let images = engine::images(plan, &store, &options, run.sink(), cancel)?;
         let deployed = BTreeMap::new();
@@ -62,9 +86,13 @@ impl<'a> LabForks<'a> {
 }
 
 impl Forks for LabForks<'_> {
+    fn lacks(&self, cluster: &ClusterPlan) -> Option<String> {
+        self.lacking.get(&cluster.name).cloned()
+    }
+
     /// One more than there are processors: whoever breaks something waits more than it computes.
     fn room(&self) -> usize {
-        usize::try_from(engine::room(self.proof.plan)).unwrap_or(1).clamp(1, host::cpus() + 1)
+        usize::try_from(engine::room(&self.plan)).unwrap_or(1).clamp(1, host::cpus() + 1)
     }
 
     fn fork(&self, count: usize) -> Result<Vec<Box<dyn Fork + '_>>, Error> {
@@ -81,7 +109,7 @@ impl Forks for LabForks<'_> {
         let message = format!("forked the lab as {}, in {:.1} s", names.join(", "), watch.seconds());
         self.proof.run.sink().emit(EventKind::Notice { level: Level::Info, message });
         let fork = |(name, session): (String, Session)| {
-            let shell = NodeShell(session.ssh());
+            let shell = NodeShell { ssh: session.ssh(), beside: None };
             Box::new(LabFork { name, shell, session: Some(session), forks: self }) as Box<dyn Fork>
         };
         Ok(names.into_iter().zip(sessions).map(fork).collect())

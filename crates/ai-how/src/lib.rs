@@ -2,6 +2,7 @@
 //!
 //! Data goes to stdout, words to stderr. Every command ends with one of the statuses in [`exit`].
 
+mod beside;
 mod bring_up;
 pub mod cli;
 mod commands;
@@ -18,7 +19,7 @@ mod run;
 mod running;
 mod settings;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use cli::{Cli, Command, Internal};
@@ -85,7 +86,8 @@ fn dispatch(command: Command, settings: &Settings) -> Result<u8, Failure> {
         Command::SshConfig { at, format } => commands::proxy::config(&at, format, settings, &cancel),
         Command::Completion { shell } => commands::shell::completion(shell),
         Command::Man { folder } => commands::shell::man(&folder),
-        Command::Console(arguments) => commands::reach::console(&arguments, settings),
+        Command::Prompt(command) => commands::prompt::run(&command, settings, &cancel),
+        Command::Console(arguments) => commands::reach::console(&arguments, settings, &cancel),
         Command::Test(arguments) => commands::test::run(arguments, settings, &cancel),
         Command::Report { run, format } => commands::report::run(&run, format),
         Command::Doctor { format } => commands::doctor::run(format, settings, &cancel),
@@ -96,6 +98,10 @@ fn internal(command: Internal) -> Result<u8, Failure> {
     match command {
         Internal::Proxy { folder, address, port } => commands::proxy::proxy(&folder, address, port),
         Internal::Connect { address, port } => commands::proxy::connect(address, port),
+        Internal::Ask { console, seconds, text } => {
+            let cancel = Cancel::on_signals().map_err(Failure::environment)?;
+            commands::ask::run(&console, Duration::from_secs(seconds), &text, &cancel)
+        }
         Internal::Release => release(),
         Internal::Keeper { folder, cache, accelerator } => {
             lab::keeper::run(&folder, &cache, accelerator == "kvm")

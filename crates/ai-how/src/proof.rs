@@ -20,7 +20,7 @@ use system::{
     process::{self, Output},
 };
 
-use crate::{exit, failure::Failure, forks::LabForks, run::Run, settings::Settings};
+use crate::{beside::Beside, exit, failure::Failure, forks::LabForks, run::Run, settings::Settings};
 
 /// A lab that runs, and a run that tells about it.
 #[derive(Clone, Copy)]
@@ -60,8 +60,8 @@ impl Proof<'_> {
 
     fn tests(&self, tests: impl FnOnce(Target<'_>, Options) -> Result<(), Failure>) -> Result<(), Failure> {
         self.run.phase(Phase::Tests, || {
-            let forks = LabForks::new(self);
-            let shell = NodeShell(self.session.ssh());
+            let forks = LabForks::new(self)?;
+            let shell = NodeShell { ssh: self.session.ssh(), beside: Beside::new(self)? };
             let target = Target {
                 clusters: &self.plan.clusters,
                 shell: &shell,
@@ -87,8 +87,11 @@ fn verdict(outcome: Outcome, words: &dyn Display) -> Result<(), Failure> {
     }
 }
 
-/// The harness's way to nodes.
-pub(crate) struct NodeShell(pub(crate) Ssh);
+/// The harness's way to nodes: SSH, and for appliances this host beside them.
+pub(crate) struct NodeShell {
+    pub(crate) ssh: Ssh,
+    pub(crate) beside: Option<Beside>,
+}
 
 impl shell::Shell for NodeShell {
     fn run(
@@ -98,7 +101,10 @@ impl shell::Shell for NodeShell {
         deadline: Duration,
         cancel: &Cancel,
     ) -> Result<Output, shell::Error> {
-        self.0.run(node, script, deadline, cancel).map_err(|error| match error {
+        if let Some(beside) = self.beside.as_ref().filter(|beside| beside.has(node)) {
+            return beside.run(node, script, deadline, cancel);
+        }
+        self.ssh.run(node, script, deadline, cancel).map_err(|error| match error {
             SshError::Process(process::Error::TimedOut { limit, .. }) => {
                 shell::Error::TimedOut { node: node.to_owned(), limit }
             }

@@ -5,6 +5,8 @@
 //!   events.jsonl  plan.json  junit.xml  report.html  xml/  consoles/  ansible/  libvirtd.log
 //! <state>/runs/latest -> the newest one
 //! ```
+//!
+//! What a check of a run starts has its own runs in that run's folder.
 
 use std::{
     fs, io,
@@ -24,7 +26,7 @@ use report::{
 };
 use system::{
     clock::{self, Stopwatch},
-    file,
+    environment, file,
 };
 
 use crate::{cli::Format, exit, failure::Failure, settings::Settings};
@@ -56,7 +58,8 @@ pub(crate) struct Run {
 impl Run {
     /// Makes the run's folder and tells that it began. `lab` is the folder whose consoles belong to the run.
     pub(crate) fn start(about: &About<'_>, settings: &Settings, lab: &Path) -> Result<Self, Failure> {
-        let runs = settings.state.join("runs");
+        let runs =
+            environment::variable("AI_HOW_RUNS").map_or_else(|| settings.state.join("runs"), PathBuf::from);
         let folder = new_folder(&runs, about)?;
         let plan = serde_json::to_vec_pretty(about.plan).map_err(Failure::environment)?;
         file::write(&folder.join("plan.json"), &plan)?;

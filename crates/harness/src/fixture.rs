@@ -80,6 +80,8 @@ pub(crate) fn cluster() -> ClusterPlan {
         memory_mib: 768,
         disk_gib: 4,
         image: Image::Built("debian-13".to_owned()),
+        append: String::new(),
+        uefi: false,
         interfaces: vec![InterfacePlan {
             network: "lab-default".to_owned(),
             mac: format!("52:54:00:00:00:{last:02x}"),
@@ -125,6 +127,25 @@ pub(crate) fn cluster() -> ClusterPlan {
             node("compute-02", Role::Compute, 12),
         ],
     }
+}
+
+/// Two appliances, the second of which has a model.
+pub(crate) fn prompts() -> ClusterPlan {
+    let cluster = cluster();
+    let node = |name: &str, model: Option<&str>, append: &str| NodePlan {
+        name: name.to_owned(),
+        label: name.to_owned(),
+        domain: format!("prompts-{name}"),
+        role: Role::Appliance,
+        disk_gib: 0,
+        image: Image::Appliance(model.map(str::to_owned)),
+        append: append.to_owned(),
+        interfaces: Vec::new(),
+        ..cluster.nodes[0].clone()
+    };
+    let nodes =
+        vec![node("prompt-01", None, ""), node("prompt-02", Some("/m.gguf"), "zosia.llama_threads=2")];
+    ClusterPlan { nodes, ..ClusterPlan::of_appliances("prompts") }
 }
 
 /// Remembers events.
@@ -189,6 +210,8 @@ pub(crate) struct Copies {
     shared: bool,
     /// How many may be made in all.
     pub(crate) most: usize,
+    /// A cluster that they lack.
+    lacking: &'static str,
     /// How many were made.
     pub(crate) made: AtomicUsize,
     /// How many are there at the moment.
@@ -200,7 +223,12 @@ pub(crate) struct OneCopy<'a>(String, Here, &'a Copies);
 impl Copies {
     pub(crate) fn new(most: usize) -> Self {
         let (made, there) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { folder: tempfile::tempdir().unwrap(), shared: false, most, made, there }
+        Self { folder: tempfile::tempdir().unwrap(), shared: false, most, lacking: "", made, there }
+    }
+
+    /// Forks that lack this cluster.
+    pub(crate) fn without(lacking: &'static str) -> Self {
+        Self { lacking, ..Self::new(usize::MAX) }
     }
 
     /// Forks that see each other's files in `FLAG`.
@@ -214,6 +242,10 @@ impl Copies {
 }
 
 impl Forks for Copies {
+    fn lacks(&self, cluster: &ClusterPlan) -> Option<String> {
+        (cluster.name == self.lacking).then(|| "it keeps nothing".to_owned())
+    }
+
     fn room(&self) -> usize {
         2
     }

@@ -1,10 +1,15 @@
 //! Copies of the clusters under test, as the harness needs them: what is broken there harms nobody. Labs of virtual
 //! machines implement it elsewhere; tests use fakes.
 
+use plan::model::ClusterPlan;
+
 use crate::shell::Shell;
 
 /// Makes copies of the clusters under test.
 pub trait Forks: Sync {
+    /// Why copies lack this cluster, where they do. It is itself what is tested and broken then.
+    fn lacks(&self, cluster: &ClusterPlan) -> Option<String>;
+
     /// How many copies the host bears at once, beside the clusters themselves and at least one.
     fn room(&self) -> usize;
 

@@ -22,14 +22,20 @@ use crate::{
 static EMBEDDED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../tests/suites");
 
 /// The kinds of cluster a suite can be for.
-const KINDS: [&str; 2] = ["slurm", "kubernetes"];
+const KINDS: [&str; 3] = ["slurm", "kubernetes", "appliance"];
 
 /// The needs that are not the name of a check.
-const CAPABILITIES: [&str; 3] = ["two-nodes", "two-computes", "time-limited-partition"];
+const CAPABILITIES: [&str; 4] = ["two-nodes", "two-computes", "time-limited-partition", "model"];
 
 /// The order in which suites run, the ground before what stands on it; others come after these, by name.
-const ORDER: [&str; 5] =
-    ["basic-infrastructure", "slurm-controller", "slurm-compute", "slurm-jobs", "slurm-recovery"];
+const ORDER: [&str; 6] = [
+    "basic-infrastructure",
+    "slurm-controller",
+    "slurm-compute",
+    "slurm-jobs",
+    "slurm-recovery",
+    "appliance",
+];
 
 /// Suites, in the order in which they run.
 #[derive(Debug, Clone)]
@@ -162,7 +168,7 @@ struct SuiteFile {
 struct CheckFile {
     name: Spanned<String>,
     description: String,
-    on: Place,
+    on: Spanned<Place>,
     timeout: Spanned<f64>,
     #[serde(default)]
     alone: Option<bool>,
@@ -204,7 +210,7 @@ struct SabotageFile {
 struct SabotageEntry {
     check: Spanned<String>,
     title: String,
-    on: Place,
+    on: Spanned<Place>,
     #[serde(rename = "break")]
     break_it: String,
     mend: Option<String>,
@@ -215,6 +221,8 @@ struct SabotageEntry {
 struct Reader<'a> {
     file: String,
     found: &'a mut Vec<Diagnostic>,
+    /// Every cluster it is for has appliances and nothing else.
+    appliances_only: bool,
 }
 
 impl Reader<'_> {
@@ -251,6 +259,15 @@ impl Reader<'_> {
             let hint = suggestion(&word.value, known.iter().copied());
             self.complain(word.referenced, format!("{what} `{}` is not known{hint}", word.value));
         }
+    }
+
+    /// A place where no node is would never be looked at, and nobody would be told.
+    fn place(&mut self, place: &Spanned<Place>) -> Place {
+        if self.appliances_only && place.value != Place::Each {
+            let message = format!("no appliance is in `{}`, only in `each`", place.value.name());
+            self.complain(place.referenced, message);
+        }
+        place.value
     }
 
     fn expected(&mut self, text: Spanned<String>) -> String {
@@ -293,12 +310,13 @@ impl Reader<'_> {
         }
         let alone = file.alone.unwrap_or(suite_alone);
         let destructive = file.destructive;
-        let same = |other: &Check| other.on == file.on && (other.alone == alone || destructive);
+        let on = self.place(&file.on);
+        let same = |other: &Check| other.on == on && (other.alone == alone || destructive);
         let needs = file.needs.iter().filter_map(|need| self.need(need, same, earlier)).collect();
         Check {
             name: file.name.value,
             description: file.description,
-            on: file.on,
+            on,
             timeout,
             alone,
             destructive,
@@ -323,6 +341,7 @@ impl Reader<'_> {
             "two-nodes" => return Some(Need::TwoNodes),
             "two-computes" => return Some(Need::TwoComputes),
             "time-limited-partition" => return Some(Need::TimeLimitedPartition),
+            "model" => return Some(Need::Model),
             _ => {}
         }
         let Some(check) = earlier.iter().find(|check| check.name == need.value) else {
@@ -345,8 +364,10 @@ impl Reader<'_> {
 }
 
 fn parse(folder: &Folder, found: &mut Vec<Diagnostic>) -> Option<Suite> {
-    let mut reader = Reader { file: format!("{}/suite.yaml", folder.path), found };
+    let mut reader = Reader { file: format!("{}/suite.yaml", folder.path), found, appliances_only: false };
     let file: SuiteFile = reader.yaml(&folder.suite)?;
+    let appliances_only = !file.kinds.is_empty() && file.kinds.iter().all(|kind| kind.value == "appliance");
+    reader.appliances_only = appliances_only;
     reader.name("the suite's name", &file.name);
     if file.name.value != folder.name {
         let message = format!("the suite `{}` is in a folder named `{}`", file.name.value, folder.name);
@@ -364,7 +385,7 @@ fn parse(folder: &Folder, found: &mut Vec<Diagnostic>) -> Option<Suite> {
         checks.push(check);
     }
     let sabotages = folder.sabotage.as_ref().map_or_else(Vec::new, |text| {
-        let mut reader = Reader { file: format!("{}/sabotage.yaml", folder.path), found };
+        let mut reader = Reader { file: format!("{}/sabotage.yaml", folder.path), found, appliances_only };
         let file: Option<SabotageFile> = reader.yaml(text);
         sabotages(&mut reader, file.map_or_else(Vec::new, |file| file.sabotages), &checks)
     });
@@ -396,9 +417,9 @@ fn sabotages(reader: &mut Reader<'_>, entries: Vec<SabotageEntry>, checks: &[Che
             _ => {}
         }
         Sabotage {
+            on: reader.place(&entry.on),
             check: entry.check.value,
             title: entry.title,
-            on: entry.on,
             break_it: entry.break_it,
             mend: entry.mend,
             settle: entry.settle,
@@ -494,6 +515,17 @@ checks:
             let said = wrong(&suite, None);
             assert!(said.contains(expected), "expected {expected}\nin {said}");
         }
+    }
+
+    #[test]
+    fn an_appliance_is_only_in_each() {
+        let suite = GOOD.replace("[slurm]", "[appliance]");
+        let sabotage = "sabotages:\n  - {check: first, title: t, on: controller, break: a, mend: b}";
+        assert_eq!(wrong(&suite, Some(sabotage)), "2:34: no appliance is in `controller`, only in `each`");
+        let said = wrong(&suite.replace("on: each", "on: compute"), None);
+        assert_eq!(said, "7:9: no appliance is in `compute`, only in `each`");
+        load(&suite.replace("[appliance]", "[appliance, slurm]").replace("on: each", "on: compute"), None)
+            .unwrap();
     }
 
     #[test]

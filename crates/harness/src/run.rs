@@ -28,7 +28,7 @@ use crate::{
     shell::{self, Shell},
     suite::{Check, Need, Suite},
     summary::{CheckResult, Summary},
-    variables::{Variables, workers},
+    variables::{Variables, model, workers},
 };
 
 /// How to run.
@@ -81,9 +81,11 @@ pub fn run(
     for cluster in clusters {
         let work = Work { cluster, shell, fork, sink, options, cancel, results: &results, stopped: &stopped };
         let (lanes, destructive) = work.lanes(selection);
-        let Some(forks) = forks else {
-            let reason = "it is destructive, and this cluster cannot be forked";
-            destructive.iter().for_each(|session| work.skip_all(session, reason));
+        let why = forks.and_then(|forks| forks.lacks(cluster));
+        let Some(forks) = forks.filter(|_| why.is_none()) else {
+            let mut reason = "it is destructive, and this cluster cannot be forked".to_owned();
+            reason.extend(why.iter().flat_map(|why| [": ", why]));
+            destructive.iter().for_each(|session| work.skip_all(session, &reason));
             threads(options.parallel, lanes, |lane| work.lane(lane));
             continue;
         };
@@ -175,13 +177,10 @@ impl<'a> Work<'a> {
         let mut alone = Vec::new();
         let mut destructive = VecDeque::new();
         let mut lanes: Vec<Vec<Session<'a>>> = self.cluster.nodes.iter().map(|_| Vec::new()).collect();
+        let mut others = Vec::new();
         for (suite, checks) in &selection.0 {
             if !suite.kinds.contains(&self.cluster.kind) {
-                let message = format!(
-                    "the suite {} is not for the cluster {}: it is a {} cluster",
-                    suite.name, self.cluster.name, self.cluster.kind
-                );
-                self.sink.emit(EventKind::Notice { level: Level::Info, message });
+                others.push(suite.name.as_str());
                 continue;
             }
             for (node, lane) in self.cluster.nodes.iter().zip(&mut lanes) {
@@ -195,6 +194,15 @@ impl<'a> Work<'a> {
                     lane.push(Session { suite, node, checks: social });
                 }
             }
+        }
+        // What is left out of the cluster is left out of its forks, too, and told once.
+        if !others.is_empty() && self.fork.is_empty() {
+            let (plural, others) = (if others.len() == 1 { "" } else { "s" }, others.join(", "));
+            let ClusterPlan { name, kind, .. } = self.cluster;
+            let message = format!(
+                "not for the cluster {name}, which is of the kind {kind}: the suite{plural} {others}"
+            );
+            self.sink.emit(EventKind::Notice { level: Level::Info, message });
         }
         let lanes = std::iter::once(alone).chain(lanes).filter(|lane| !lane.is_empty());
         (lanes.collect(), destructive)
@@ -440,6 +448,9 @@ pub(crate) fn lacking(cluster: &ClusterPlan, check: &Check, node: &NodePlan) -> 
         Need::TimeLimitedPartition if !cluster.slurm.as_ref().is_some_and(limits_time) => {
             Some("it needs a partition with a time limit".to_owned())
         }
+        Need::Model if model(node).is_none() => {
+            Some(format!("it needs a model, and {} has none", node.label))
+        }
         _ => None,
     })
 }
@@ -566,6 +577,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_for_a_model_is_skipped_where_there_is_none() {
+        let checks = "  - {name: has, description: d, on: each, timeout: 5, needs: [model], run: 'test -n \"$NODE_MODEL\"'}\n";
+        let text = format!("name: demo\ndescription: d\nkinds: [appliance]\nchecks:\n{checks}");
+        let suites = suites_from(&[("demo", &text, "")]);
+        let (summary, _) = run_with(&suites, fixture::prompts(), &Here::default(), Options::default());
+        assert_eq!(find(&summary, "has", "prompt-01").reason, "it needs a model, and prompt-01 has none");
+        assert_eq!(find(&summary, "has", "prompt-02").outcome, Outcome::Passed);
+    }
+
+    #[test]
     fn a_run_without_a_pass_is_no_pass() {
         let suites =
             demo("  - {name: pair, description: d, on: each, timeout: 5, needs: [two-nodes], run: 'true'}\n");
@@ -582,7 +603,12 @@ mod tests {
         let cluster = ClusterPlan { kind: "kubernetes".to_owned(), ..fixture::cluster() };
         let (summary, events) = run_with(&fixture::suites(), cluster, &Here::default(), Options::default());
         assert!(summary.results.iter().all(|result| result.suite == "two"));
-        assert!(matches!(&events[0], EventKind::Notice { message, .. } if message.contains("kubernetes")));
+        let told = "not for the cluster lab, which is of the kind kubernetes: the suite one";
+        assert!(
+            matches!(&events[0], EventKind::Notice { message, .. } if message == told),
+            "{:?}",
+            events[0]
+        );
     }
 
     #[test]
@@ -672,6 +698,12 @@ mod tests {
         assert_eq!(reason(None), "it is destructive, and this cluster cannot be forked");
         let none = Copies::new(0);
         assert_eq!(reason(Some(&none)), "it is destructive, and the cluster cannot be forked: no room");
+        let others = Copies::without("lab");
+        assert_eq!(
+            reason(Some(&others)),
+            "it is destructive, and this cluster cannot be forked: it keeps nothing"
+        );
+        assert_eq!(others.made.load(Ordering::SeqCst), 0);
     }
 
     #[test]

@@ -9,8 +9,8 @@
 //!                                                     └─ not mended, or the check is destructive ──> a fresh fork
 //! ```
 //!
-//! Where the cluster cannot be forked it is broken itself, one sabotage after the other: never a cluster that somebody
-//! needs, because a sabotage that is interrupted is not mended.
+//! Where a cluster cannot be forked it is broken itself, one sabotage after the other: never a cluster that somebody
+//! needs, because a sabotage that is interrupted is not mended. Of several clusters some may be forked and others not.
 
 mod ground;
 mod report;
@@ -36,7 +36,7 @@ use crate::{
     summary::Summary,
     variables::Variables,
 };
-use ground::{Ground, grounds};
+use ground::{Ground, parts};
 pub use report::{Finding, Report, Verdict};
 
 /// How long breaking, mending and settling may each take on a fast host.
@@ -60,36 +60,38 @@ pub fn run(
 ) -> Report {
     let options = Options { fail_fast: false, ..options };
     let before = run::run(selection, target, sink, options, cancel);
-    let tasks: VecDeque<Task<'_>> =
-        target.clusters.iter().flat_map(|cluster| tasks(selection, cluster)).collect();
-    let count = tasks.len();
-    let grounds = grounds(target, count, sink);
-    let load = (grounds.len() as f64 / options.parallel.max(1) as f64).max(1.0);
+    let tasks: Vec<Task<'_>> = target.clusters.iter().flat_map(|cluster| tasks(selection, cluster)).collect();
+    let of = |cluster: &ClusterPlan| tasks.iter().filter(|task| task.cluster.name == cluster.name).count();
+    let parts = parts(target, of, sink);
+    let places: usize = parts.iter().map(|part| part.grounds.len()).sum();
+    let load = (places as f64 / options.parallel.max(1) as f64).max(1.0);
     let work = Work {
         selection,
-        target,
         sink,
         options: Options {
             slowness: options.slowness.max(1.0) * load,
-            parallel: (options.parallel / grounds.len()).max(1),
+            parallel: (options.parallel / places.max(1)).max(1),
             fail_fast: false,
         },
         load,
         cancel,
         before: &before,
-        tasks: Mutex::new(tasks.into_iter().enumerate().collect()),
-        verdicts: Mutex::new((0..count).map(|_| None).collect()),
+        verdicts: Mutex::new(tasks.iter().map(|_| None).collect()),
         after: Mutex::default(),
     };
+    let (queues, grounds): (Vec<Queue<'_>>, Vec<Vec<Ground<'_>>>) =
+        parts.into_iter().map(|part| (Queue::new(part.clusters, &tasks), part.grounds)).unzip();
     thread::scope(|scope| {
         let work = &work;
-        for ground in grounds {
-            scope.spawn(move || work.go_through(ground));
+        for (queue, grounds) in queues.iter().zip(grounds) {
+            for ground in grounds {
+                scope.spawn(move || work.go_through(queue, ground));
+            }
         }
     });
-    let left = work.tasks.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut verdicts = work.verdicts.into_inner().unwrap_or_else(PoisonError::into_inner);
-    for (place, task) in left {
+    let left = queues.into_iter().map(|queue| queue.tasks.into_inner());
+    for (place, task) in left.flat_map(|tasks| tasks.unwrap_or_else(PoisonError::into_inner)) {
         let finding = Finding::Botched("there is no fork left to try it on".to_owned());
         verdicts[place] = Some(task.end(&task.cluster.name, "", finding, 0.0, sink));
     }
@@ -149,25 +151,39 @@ impl Task<'_> {
     }
 }
 
-/// All the sabotages, and what came of them so far.
+/// What is still to be tried on clusters that are broken in the same places.
+struct Queue<'a> {
+    clusters: Vec<ClusterPlan>,
+    /// Each with its place among all of them.
+    tasks: Mutex<VecDeque<(usize, Task<'a>)>>,
+}
+
+impl<'a> Queue<'a> {
+    fn new(clusters: Vec<ClusterPlan>, all: &[Task<'a>]) -> Self {
+        let is_of =
+            |(_, task): &(usize, Task<'a>)| clusters.iter().any(|cluster| cluster.name == task.cluster.name);
+        let tasks = all.iter().copied().enumerate().filter(is_of).collect();
+        Self { tasks: Mutex::new(tasks), clusters }
+    }
+}
+
+/// What holds for all the sabotages, and what came of them so far.
 struct Work<'a> {
     selection: &'a Selection<'a>,
-    target: Target<'a>,
     sink: &'a dyn Sink,
     options: Options,
     /// How many times longer everything takes because forks share the host.
     load: f64,
     cancel: &'a Cancel,
     before: &'a Summary,
-    tasks: Mutex<VecDeque<(usize, Task<'a>)>>,
     verdicts: Mutex<Vec<Option<Verdict>>>,
     after: Mutex<Summary>,
 }
 
 impl Work<'_> {
     /// Takes sabotages as long as there are any, and runs everything when there are none.
-    fn go_through(&self, mut ground: Ground<'_>) {
-        while let Some((place, task)) = take(&self.tasks) {
+    fn go_through(&self, queue: &Queue<'_>, mut ground: Ground<'_>) {
+        while let Some((place, task)) = take(&queue.tasks) {
             let bench = Bench { task, ground: &ground, work: self };
             let verdict = bench.verdict();
             let is_whole = !task.check.destructive && !matches!(verdict.finding, Finding::Botched(_));
@@ -176,13 +192,14 @@ impl Work<'_> {
                 continue;
             }
             // Where nothing is left to do there is nothing to be whole for, and without a fork the others do it.
-            let is_over = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+            let is_over = queue.tasks.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
             match if is_over && ground.is_fork() { None } else { ground.fresh() } {
                 Some(fresh) => ground = fresh,
                 None => return,
             }
         }
-        let target = Target { shell: ground.shell(), forks: None, fork: ground.name(), ..self.target };
+        let target =
+            Target { clusters: &queue.clusters, shell: ground.shell(), forks: None, fork: ground.name() };
         let after = run::run(&self.selection.harmless(), target, self.sink, self.options, self.cancel);
         self.after.lock().unwrap_or_else(PoisonError::into_inner).results.extend(after.results);
     }
@@ -229,14 +246,16 @@ impl Bench<'_, '_> {
             return Err(Finding::Untried(reason.to_owned()));
         }
         let started = |place: Place| place.nodes(cluster).into_iter().filter(|node| node.auto_start);
-        let scene = started(sabotage.on).next().ok_or_else(|| no_node(sabotage.on))?;
-        let witness = started(check.on)
-            .find(|node| node.name == scene.name)
-            .or_else(|| started(check.on).next())
-            .ok_or_else(|| no_node(check.on))?;
-        if let Some(reason) = run::lacking(cluster, check, witness) {
-            return Err(Finding::Untried(reason));
-        }
+        // What a check needs, not every node may have.
+        let able = || started(check.on).filter(|node| run::lacking(cluster, check, node).is_none());
+        let sees_it = |scene: &&NodePlan| able().any(|node| node.name == scene.name);
+        let scene = started(sabotage.on).find(sees_it).or_else(|| started(sabotage.on).next());
+        let scene = scene.ok_or_else(|| no_node(sabotage.on))?;
+        let Some(witness) = able().find(|node| node.name == scene.name).or_else(|| able().next()) else {
+            let unable = started(check.on).next().ok_or_else(|| no_node(check.on))?;
+            let reason = run::lacking(cluster, check, unable);
+            return Err(reason.map_or_else(|| no_node(check.on), Finding::Untried));
+        };
         let baseline = self.work.before.results.iter().find(|result| {
             (&result.cluster, &result.suite, &result.check, &result.node)
                 == (&cluster.name, &suite.name, &check.name, &witness.label)
@@ -478,6 +497,39 @@ checks:
         assert_eq!(report.verdicts[0].finding, Finding::Noticed("exit status 1".to_owned()));
         assert!(matches!(&report.verdicts[1].finding, Finding::Untried(_)), "{report:?}");
         assert_eq!(report.outcome(), Outcome::Passed);
+    }
+
+    #[test]
+    fn what_forks_lack_is_broken_itself_beside_them() {
+        let text = "name: demo\ndescription: d\nkinds: [slurm, appliance]\nchecks:\n  \
+            - {name: flag, description: d, on: each, timeout: 5, run: 'test ! -e $FLAG'}\n  \
+            - {name: model, description: d, on: each, timeout: 5, needs: [model], run: 'test ! -e $FLAG'}\n";
+        let sabotages = sabotage("flag", "each", "touch $FLAG", "rm $FLAG")
+            + &sabotage("model", "each", "touch $FLAG", "rm $FLAG");
+        let suites = suites_from(&[("demo", text, &format!("sabotages:\n{sabotages}"))]);
+        let folder = tempfile::tempdir().unwrap();
+        let shell = Here { before: format!("FLAG={}/flag", folder.path().display()), ..Here::default() };
+        let (clusters, forks, sink) =
+            ([cluster(), fixture::prompts()], Copies::without("prompts"), Notebook::default());
+        let target = Target { forks: Some(&forks), ..fixture::target(&clusters, &shell) };
+        let report = run(&suites.all(), target, &sink, Options::default(), &Cancel::new());
+        let of = |verdict: &Verdict| (verdict.check.clone(), verdict.node.clone(), verdict.fork.clone());
+        let noticed = report.verdicts.iter().filter(|verdict| matches!(verdict.finding, Finding::Noticed(_)));
+        let noticed: Vec<_> = noticed.map(of).collect();
+        let own = |check: &str, node: &str| (check.to_owned(), node.to_owned(), String::new());
+        assert_eq!(noticed.len(), 3, "{report:?}");
+        assert!(noticed[0].2.starts_with("copy-"), "{report:?}");
+        // The model is looked at where there is one.
+        assert_eq!(noticed[1..], [own("flag", "prompt-01"), own("model", "prompt-02")]);
+        assert_eq!(
+            report.verdicts[1].finding,
+            Finding::Untried("it needs a model, and controller has none".to_owned())
+        );
+        assert_eq!((report.outcome(), forks.there.load(Ordering::SeqCst)), (Outcome::Passed, 0));
+        // Each was looked at once more where it was broken: on three nodes of two forks, and on two of the original.
+        assert_eq!(report.after.count(Outcome::Passed), 3 * 2 + 2 + 1, "{:?}", report.after);
+        let told = |event: &EventKind| matches!(event, EventKind::Notice { message, .. } if message.starts_with("prompts cannot be forked: it keeps nothing"));
+        assert_eq!(sink.events().iter().filter(|event| told(event)).count(), 1);
     }
 
     #[test]

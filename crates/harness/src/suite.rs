@@ -79,7 +79,7 @@ impl Place {
         match self {
             Self::Controller => nodes.filter(|node| variables::leads(node)).take(1).collect(),
             Self::FirstCompute => variables::workers(cluster).take(1).collect(),
-            Self::Compute => nodes.filter(|node| !variables::leads(node)).collect(),
+            Self::Compute => nodes.filter(|node| variables::works(node)).collect(),
             Self::Each => nodes.collect(),
         }
     }
@@ -94,6 +94,8 @@ pub enum Need {
     TwoComputes,
     /// A partition with a time limit.
     TimeLimitedPartition,
+    /// A model on the node's disk.
+    Model,
     /// An earlier check of the same suite that did not fail.
     Check(String),
 }

@@ -9,7 +9,7 @@ use plan::model::{ClusterPlan, NodePlan};
 use system::process::shell_quote;
 
 /// Every plain variable. A `${NAME}` in an expectation names one of these.
-pub(crate) const NAMES: [&str; 21] = [
+pub(crate) const NAMES: [&str; 24] = [
     "CLUSTER_NAME",
     "CONTROLLER",
     "CONTROLLER_ADDRESS",
@@ -21,9 +21,12 @@ pub(crate) const NAMES: [&str; 21] = [
     "DEFAULT_PARTITION",
     "NODE",
     "NODE_ROLE",
+    "NODE_ARCH",
     "NODE_CPUS",
     "NODE_MEMORY_MIB",
     "NODE_DISK_GIB",
+    "NODE_MODEL",
+    "NODE_APPEND",
     "NODE_ADDRESS",
     "NODE_ADDRESSES",
     "NODE_MAC",
@@ -43,12 +46,17 @@ pub(crate) fn leads(node: &NodePlan) -> bool {
     matches!(node.role, Role::Controller | Role::ControlPlane)
 }
 
+/// Whether the node is there for jobs.
+pub(crate) fn works(node: &NodePlan) -> bool {
+    !leads(node) && !node.is_appliance()
+}
+
 /// The compute nodes that jobs get without naming a partition: those of the default partition, or all of them.
 pub(crate) fn workers(cluster: &ClusterPlan) -> impl Iterator<Item = &NodePlan> {
     let slurm = cluster.slurm.as_ref();
     let default = slurm.and_then(|slurm| slurm.partitions.iter().find(|p| p.name == slurm.default_partition));
     let wanted = move |node: &&NodePlan| default.is_none_or(|partition| partition.nodes.contains(&node.name));
-    cluster.nodes.iter().filter(|node| node.auto_start && !leads(node)).filter(wanted)
+    cluster.nodes.iter().filter(|node| node.auto_start && works(node)).filter(wanted)
 }
 
 /// What a snippet on `node` of `cluster` may know.
@@ -72,8 +80,8 @@ impl Variables<'_> {
         let value = match name {
             "CLUSTER_NAME" => cluster.name.clone(),
             "CONTROLLER" => controller.map(|node| node.name.clone()).unwrap_or_default(),
-            "CONTROLLER_ADDRESS" => controller.map(|node| node.address().to_string()).unwrap_or_default(),
-            "COMPUTE_NODES" => joined(&mut started().filter(|node| !leads(node))),
+            "CONTROLLER_ADDRESS" => controller.map(address).unwrap_or_default(),
+            "COMPUTE_NODES" => joined(&mut started().filter(|node| works(node))),
             "FIRST_COMPUTE" => joined(&mut workers(cluster).take(1)),
             "WORKERS" => joined(&mut workers(cluster)),
             "NODES" => joined(&mut started()),
@@ -82,11 +90,14 @@ impl Variables<'_> {
                 .unwrap_or_default(),
             "DEFAULT_PARTITION" => slurm.map(|slurm| slurm.default_partition.clone()).unwrap_or_default(),
             "NODE" => node.name.clone(),
-            "NODE_ROLE" => if leads(node) { "controller" } else { "compute" }.to_owned(),
+            "NODE_ROLE" => role(node).to_owned(),
+            "NODE_ARCH" => node.arch.to_string(),
             "NODE_CPUS" => node.cpus.to_string(),
             "NODE_MEMORY_MIB" => node.memory_mib.to_string(),
             "NODE_DISK_GIB" => node.disk_gib.to_string(),
-            "NODE_ADDRESS" => node.address().to_string(),
+            "NODE_MODEL" => model(node).unwrap_or_default().to_owned(),
+            "NODE_APPEND" => node.append.clone(),
+            "NODE_ADDRESS" => address(node),
             "NODE_ADDRESSES" => words(node.interfaces.iter().map(|interface| interface.address.to_string())),
             "NODE_MAC" => node.interfaces.first().map(|interface| interface.mac.clone()).unwrap_or_default(),
             "NODE_MACS" => words(node.interfaces.iter().map(|interface| interface.mac.clone())),
@@ -106,7 +117,7 @@ impl Variables<'_> {
             line(&mut source, format_args!("export {name}={}", quoted(&value)));
         }
         let nodes = || self.cluster.nodes.iter();
-        array(&mut source, "ADDRESS_OF", nodes().map(|node| (&node.name, node.address().to_string())));
+        array(&mut source, "ADDRESS_OF", nodes().map(|node| (&node.name, address(node))));
         array(&mut source, "CPUS_OF", nodes().map(|node| (&node.name, node.cpus.to_string())));
         array(&mut source, "MEMORY_MIB_OF", nodes().map(|node| (&node.name, node.memory_mib.to_string())));
         let partitions = || self.cluster.slurm.iter().flat_map(|slurm| &slurm.partitions);
@@ -114,6 +125,26 @@ impl Variables<'_> {
         array(&mut source, "PARTITION_MAX_TIME", partitions().map(|p| (&p.name, p.max_time.clone())));
         source
     }
+}
+
+/// The model that an appliance has on its disk.
+pub(crate) fn model(node: &NodePlan) -> Option<&str> {
+    node.image.name().filter(|_| node.is_appliance())
+}
+
+fn role(node: &NodePlan) -> &'static str {
+    if leads(node) {
+        "controller"
+    } else if node.is_appliance() {
+        "appliance"
+    } else {
+        "compute"
+    }
+}
+
+/// Empty where there is none.
+fn address(node: &NodePlan) -> String {
+    node.own_address().map(|address| address.to_string()).unwrap_or_default()
 }
 
 fn words(items: impl Iterator<Item = String>) -> String {
@@ -182,6 +213,31 @@ mod tests {
         cluster.nodes[2].auto_start = false;
         let variables = Variables { cluster: &cluster, node: &cluster.nodes[0] };
         assert_eq!(variables.value("NODES").unwrap(), "controller compute-01");
+    }
+
+    #[test]
+    fn an_appliance_has_a_model_and_no_address() {
+        let cluster = fixture::prompts();
+        let of = |place: usize| {
+            let variables = Variables { cluster: &cluster, node: &cluster.nodes[place] };
+            move |name: &str| variables.value(name).unwrap()
+        };
+        let (stub, model) = (of(0), of(1));
+        for name in
+            ["NODE_ADDRESS", "NODE_MAC", "CONTROLLER_ADDRESS", "FIRST_COMPUTE", "COMPUTE_NODES", "GATEWAY"]
+        {
+            assert_eq!(stub(name), "", "{name}");
+        }
+        assert_eq!((stub("NODE_ROLE"), stub("NODE_ARCH")), ("appliance".to_owned(), "x86_64".to_owned()));
+        assert_eq!((stub("NODE_MODEL"), stub("NODES")), (String::new(), "prompt-01 prompt-02".to_owned()));
+        assert_eq!(
+            (model("NODE_MODEL"), model("NODE_APPEND")),
+            ("/m.gguf".to_owned(), "zosia.llama_threads=2".to_owned())
+        );
+        // An image of another kind of node is no model.
+        let cluster = fixture::cluster();
+        let variables = Variables { cluster: &cluster, node: &cluster.nodes[1] };
+        assert_eq!(variables.value("NODE_MODEL").unwrap(), "");
     }
 
     #[test]

@@ -21,7 +21,14 @@ fn they_are_the_promised_ones() {
     let names: Vec<&str> = suites.iter().map(|suite| suite.name.as_str()).collect();
     assert_eq!(
         names,
-        ["basic-infrastructure", "slurm-controller", "slurm-compute", "slurm-jobs", "slurm-recovery"]
+        [
+            "basic-infrastructure",
+            "slurm-controller",
+            "slurm-compute",
+            "slurm-jobs",
+            "slurm-recovery",
+            "appliance"
+        ]
     );
     assert!(checks(&suites).count() >= 40);
 }

@@ -3,6 +3,7 @@
 //! | variable | meaning |
 //! | --- | --- |
 //! | `AI_HOW_STATE` | where labs and runs are kept; default `$XDG_STATE_HOME/ai-how` |
+//! | `AI_HOW_RUNS` | where the records of runs are kept; default `runs` in the state folder |
 //! | `AI_HOW_CACHE` | where images and verdicts are kept; default `$XDG_CACHE_HOME/ai-how` |
 //! | `AI_HOW_ANSIBLE` | the virtual environment that holds `ansible-playbook` |
 //! | `CI`, `NO_COLOR` | plain lines, no colour |

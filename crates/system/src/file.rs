@@ -200,6 +200,12 @@ impl SocketFolder {
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         Path::new("/proc/self/fd").join(self.0.as_raw_fd().to_string()).join(name)
     }
+
+    /// The same for other processes of this user, as long as this one has it.
+    pub fn path_for_others(&self, name: impl AsRef<Path>) -> PathBuf {
+        let own = Path::new("/proc").join(std::process::id().to_string()).join("fd");
+        own.join(self.0.as_raw_fd().to_string()).join(name)
+    }
 }
 
 /// An exclusive claim that ends with the process that holds it, however that ends.

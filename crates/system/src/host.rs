@@ -175,6 +175,21 @@ pub fn processes(wanted: impl Fn(&[String]) -> bool) -> Vec<i32> {
     pids.filter(|pid| command_line(*pid).is_some_and(|words| wanted(&words))).collect()
 }
 
+/// The processes of a session, by its leader's process id, the leader among them. One that has ended and waits to be reaped
+/// is none.
+pub(crate) fn of_session(leader: i32) -> Vec<i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let is_of_it = |pid: &i32| {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // As above, what stands in brackets may hold anything. Then come state, parent, group and session.
+        let fields = text.rsplit_once(')').map(|(_, fields)| fields.split_whitespace());
+        let Some(mut fields) = fields else { return false };
+        fields.next() != Some("Z") && fields.nth(2).is_some_and(|session| session == leader.to_string())
+    };
+    pids.filter(is_of_it).collect()
+}
+
 /// The QEMU processes that run a machine, whoever started them.
 pub fn emulators() -> Vec<i32> {
     processes(|words| words.first().is_some_and(|program| program.contains("qemu-system-")))

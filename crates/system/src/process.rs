@@ -25,7 +25,7 @@ use nix::{
 use crate::{
     cancel::Cancel,
     clock::{self, Stopwatch},
-    environment,
+    environment, host,
 };
 
 /// How many bytes of a failed program's last words an error carries.
@@ -33,6 +33,12 @@ const LAST_WORDS: usize = 2048;
 
 /// How long a program that ended may have been silent before what still holds its output open is left alone.
 const LAST_WORDS_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long a program may take to end by itself when it is asked to.
+const GROUP_END: Duration = Duration::from_secs(2);
+
+/// The same for all that a session has: a program of ours in it may have a lab to take down first.
+const SESSION_END: Duration = Duration::from_secs(10);
 
 /// How often a wait looks at the cancel flag, the deadline and a program that closed its output but lives on.
 const TICK: Duration = Duration::from_millis(25);
@@ -126,6 +132,7 @@ pub struct Command {
     input: Vec<u8>,
     deadline: Option<Duration>,
     cancel: Cancel,
+    session: bool,
 }
 
 impl Command {
@@ -140,6 +147,7 @@ impl Command {
             input: Vec::new(),
             deadline: None,
             cancel: Cancel::new(),
+            session: false,
         }
     }
 
@@ -188,6 +196,14 @@ impl Command {
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
+        self
+    }
+
+    /// Gives it a session of its own, all of which ends with it, groups that a shell made among them. For programs that start
+    /// others as they like.
+    #[must_use]
+    pub fn own_session(mut self) -> Self {
+        self.session = true;
         self
     }
 
@@ -299,13 +315,25 @@ impl Command {
 
     fn spawn(&self) -> Result<Group, Error> {
         let mut command = self.std();
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        #[expect(unsafe_code, reason = "the only way to set the parent-death signal before exec")]
-        // SAFETY: prctl is async-signal-safe and touches no memory of ours.
-        unsafe {
-            command.pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(Into::into));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let session = self.session;
+        if !session {
+            command.process_group(0);
         }
-        Ok(Group(command.spawn().map_err(|source| self.start_error(source))?))
+        #[expect(
+            unsafe_code,
+            reason = "the only way to set the session and the parent-death signal before exec"
+        )]
+        // SAFETY: setsid and prctl are async-signal-safe and touch no memory of ours.
+        unsafe {
+            command.pre_exec(move || {
+                if session {
+                    nix::unistd::setsid()?;
+                }
+                nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(Into::into)
+            });
+        }
+        Ok(Group { child: command.spawn().map_err(|source| self.start_error(source))?, session })
     }
 
     /// The heart of all waiting: two readers feed lines into a channel, and this thread hands them on while it watches
@@ -316,10 +344,10 @@ impl Command {
         let lost = |source| Error::Lost { command: self.to_string(), source };
         let (sender, lines) = mpsc::channel();
         let readers = [
-            group.0.stdout.take().map(|pipe| read_lines(pipe, Stream::Out, sender.clone())),
-            group.0.stderr.take().map(|pipe| read_lines(pipe, Stream::Err, sender)),
+            group.child.stdout.take().map(|pipe| read_lines(pipe, Stream::Out, sender.clone())),
+            group.child.stderr.take().map(|pipe| read_lines(pipe, Stream::Err, sender)),
         ];
-        if let Some(mut pipe) = group.0.stdin.take() {
+        if let Some(mut pipe) = group.child.stdin.take() {
             let input = self.input.clone();
             // A program that does not read all its input has its reasons; its exit status tells.
             thread::spawn(move || drop(pipe.write_all(&input)));
@@ -339,7 +367,7 @@ impl Command {
                 }
                 Err(RecvTimeoutError::Disconnected) if ended.is_none() && self.deadline.is_none() => {
                     // Nothing more to read; a program that closed its output is all but gone.
-                    if let Some(status) = group.0.try_wait().map_err(lost)? {
+                    if let Some(status) = group.child.try_wait().map_err(lost)? {
                         break status;
                     }
                     crate::clock::sleep(Duration::from_millis(1));
@@ -356,7 +384,7 @@ impl Command {
                 }
             }
             if ended.is_none() {
-                ended = group.0.try_wait().map_err(lost)?;
+                ended = group.child.try_wait().map_err(lost)?;
                 if ended.is_some() {
                     silence = Stopwatch::start();
                 }
@@ -432,30 +460,43 @@ pub fn kill(pid: i32, limit: Duration) {
     }
 }
 
-/// A child with its process group; whatever is left of the group ends with this value.
-struct Group(Child);
+/// A child with its process group, or with its session; whatever is left of it ends with this value.
+struct Group {
+    child: Child,
+    session: bool,
+}
 
 impl Group {
-    /// Ends the whole group and reaps the child.
+    /// Ends all of it and reaps the child.
     fn end(&mut self) {
-        let group = Pid::from_raw(self.0.id().cast_signed());
-        // A group that is gone already is what we want.
-        let _ = killpg(group, Signal::SIGTERM);
+        let limit = if self.session { SESSION_END } else { GROUP_END };
+        self.signal(Signal::SIGTERM);
         let watch = Stopwatch::start();
-        while watch.elapsed() < Duration::from_secs(2) {
-            if matches!(self.0.try_wait(), Ok(Some(_))) {
-                break;
-            }
+        while watch.elapsed() < limit && self.is_there() {
             crate::clock::sleep(TICK);
         }
-        let _ = killpg(group, Signal::SIGKILL);
-        let _ = self.0.wait();
+        self.signal(Signal::SIGKILL);
+        let _ = self.child.wait();
+    }
+
+    /// What is gone already is what we want.
+    fn signal(&self, what: Signal) {
+        let leader = self.child.id().cast_signed();
+        let _ = killpg(Pid::from_raw(leader), what);
+        for pid in if self.session { host::of_session(leader) } else { Vec::new() } {
+            let _ = signal::kill(Pid::from_raw(pid), what);
+        }
+    }
+
+    fn is_there(&mut self) -> bool {
+        let runs = !matches!(self.child.try_wait(), Ok(Some(_)));
+        runs || (self.session && !host::of_session(self.child.id().cast_signed()).is_empty())
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if !matches!(self.0.try_wait(), Ok(Some(_))) {
+        if self.is_there() {
             self.end();
         }
     }
@@ -551,6 +592,28 @@ mod tests {
         let result = shell("sleep 30 & sleep 30").deadline(Duration::from_millis(100)).output();
         assert!(matches!(result, Err(Error::TimedOut { .. })), "{result:?}");
         assert!(watch.seconds() < 5.0);
+    }
+
+    #[test]
+    fn a_session_ends_with_every_group_in_it() {
+        // Each job has a group of its own, which no signal for the shell's group reaches.
+        let jobs =
+            "set -m; (trap 'echo asked; exit' TERM; echo $BASHPID; sleep 30 & wait) & sleep 30 & echo $!";
+        let folder = tempfile::tempdir().unwrap();
+        let said = folder.path().join("said");
+        let limit = Duration::from_millis(500);
+        for (more, is_late) in [("; wait", true), ("; sleep 0.3", false)] {
+            let script = format!("exec >{}; {jobs}{more}", said.display());
+            let ended = Command::new("bash").args(["-c", &script]).own_session().deadline(limit).output();
+            assert_eq!(matches!(ended, Err(Error::TimedOut { .. })), is_late, "{ended:?}");
+            let told = std::fs::read_to_string(&said).unwrap();
+            assert!(told.contains("asked"), "{told}");
+            let pids: Vec<i32> = told.lines().filter_map(|line| line.parse().ok()).collect();
+            assert_eq!(pids.len(), 2, "{told}");
+            // One that has ended and that nobody has reaped yet has no command line.
+            let is_there = |pid: &&i32| host::command_line(**pid).is_some_and(|words| !words.is_empty());
+            assert_eq!(pids.iter().filter(is_there).count(), 0, "{told}");
+        }
     }
 
     #[test]

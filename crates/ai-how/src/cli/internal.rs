@@ -26,6 +26,16 @@ pub enum Internal {
         /// Its port.
         port: u16,
     },
+    /// Type a line on a console and print what is answered; started by checks
+    #[command(name = "lab-ask")]
+    Ask {
+        /// The console's socket, `DOMAIN.console`.
+        console: PathBuf,
+        /// How long the answer may take, seconds.
+        seconds: u64,
+        /// The line.
+        text: String,
+    },
     /// Let machines of a private lab go on; started by its keeper
     #[command(name = "lab-release")]
     Release,

@@ -6,6 +6,7 @@ mod internal;
 mod inventory;
 mod node;
 mod plan;
+mod prompt;
 mod reach;
 mod render;
 mod test;
@@ -26,6 +27,10 @@ pub use self::{
     inventory::{Generate, Inventory, InventoryFormat},
     node::{Change, Node, NodeSnapshot, Sizes},
     plan::{Plan, PlanClusters, PlanClustersFormat, PlanFormat, PlanShow, PlanView},
+    prompt::{
+        HostSystem, Measuring, Profile, Prompt, PromptMachine, PromptMatrix, PromptPerf, PromptRun,
+        PromptTest,
+    },
     reach::{Console, Copy, Exec, Logs, Ssh},
     render::{Render, RenderFormat},
     test::{Test, TestVerb},
@@ -231,6 +236,11 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// The appliance: boot a virtual machine straight into a model's prompt, and test it
+    ///
+    /// Example: ai-how prompt run tiny.gguf
+    #[command(subcommand)]
+    Prompt(Prompt),
     /// Attach to a node's serial console; Ctrl-] detaches
     ///
     /// Example: ai-how console compute-01

@@ -252,7 +252,9 @@ pub(crate) fn status(
                 output::text(format_args!("  fork {fork}\n"))?;
             }
             let row = |node: &NodeStatus| {
-                let address = plan.find(&node.domain).map(|found| found.address().to_string());
+                let address = plan.find(&node.domain).map(|found| {
+                    found.own_address().map_or_else(|| "-".to_owned(), |address| address.to_string())
+                });
                 let ready = if node.ready { "ready" } else { "" };
                 [node.node.clone(), address.unwrap_or_default(), node.state.clone(), ready.to_owned()]
             };
@@ -270,7 +272,7 @@ fn status_json(plan: &Plan, site: &Site, nodes: &[NodeStatus]) -> Result<serde_j
             json!({
                 "node": node.node,
                 "domain": node.domain,
-                "address": plan.find(&node.domain).map(|found| found.address()),
+                "address": plan.find(&node.domain).and_then(|found| found.own_address()),
                 "state": node.state,
                 "ready": node.ready,
                 "disk": node.disk,

@@ -69,6 +69,7 @@ pub(crate) fn run(format: Format, settings: &Settings, cancel: &Cancel) -> Resul
         program("firewall", "nft", "nftables"),
         program("image builder", "mmdebstrap", "mmdebstrap"),
         program("file system tools", "mke2fs", "e2fsprogs"),
+        program("kernel unpacker", "zstd", "zstd"),
         ansible(&settings.cache),
         memory(),
         disk("disk for images", &settings.cache),

@@ -82,6 +82,11 @@ impl Progress {
         Self { live: settings.facts.tty && !settings.facts.ci, watch: Stopwatch::start() }
     }
 
+    /// How long it has taken until now.
+    pub(super) fn seconds(&self) -> f64 {
+        self.watch.seconds()
+    }
+
     pub(super) fn clear(&self) {
         if self.live {
             output::painted("\r\u{1b}[2K");

@@ -1,5 +1,6 @@
 //! One module for each command.
 
+pub(crate) mod ask;
 pub(crate) mod changes;
 pub(crate) mod cluster;
 pub(crate) mod doctor;
@@ -11,6 +12,7 @@ pub(crate) mod logs;
 pub(crate) mod node;
 mod packer;
 pub(crate) mod plan;
+pub(crate) mod prompt;
 pub(crate) mod proxy;
 pub(crate) mod reach;
 pub(crate) mod render;

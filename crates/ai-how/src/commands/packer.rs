@@ -119,8 +119,8 @@ pub(super) fn run(
 fn calls_for(plan: &Plan, image: &PackerImage) -> bool {
     plan.nodes().any(|(cluster, node)| match image.role {
         "controller" | "compute" => cluster.slurm.is_some(),
-        "kubernetes_gpu" => cluster.slurm.is_none() && !node.devices.is_empty(),
-        _ => cluster.slurm.is_none(),
+        "kubernetes_gpu" => cluster.kubernetes.is_some() && !node.devices.is_empty(),
+        _ => cluster.kubernetes.is_some(),
     })
 }
 

@@ -120,6 +120,11 @@ fn start(plan: &plan::Plan, settings: &Settings) -> Result<String, Failure> {
                     return Ok(format!("start: builds the image {title}{deploys}\n"));
                 }
             },
+            ImageName::Appliance(_) => match engine::known_appliance(node, &store) {
+                Ok(Some(base)) => base,
+                Ok(None) => return Ok(format!("start: builds the image {title}\n")),
+                Err(error) => return Ok(format!("start: not possible, {error}\n")),
+            },
             _ => match engine::own_image(node) {
                 Ok(base) => base,
                 Err(error) => return Ok(format!("start: not possible, {error}\n")),
@@ -135,6 +140,9 @@ fn start(plan: &plan::Plan, settings: &Settings) -> Result<String, Failure> {
 }
 
 fn line(forecast: &Forecast, cluster: &ClusterPlan) -> String {
+    if cluster.is_appliance() {
+        return format!("start of {}: each boots to its prompt\n", cluster.name);
+    }
     let is_kubernetes = cluster.kubernetes.is_some();
     let Forecast { cluster, boots, uncopyable, others, undeployable, deploys } = forecast;
     let mut steps: Vec<String> =

@@ -33,6 +33,7 @@ pub(super) fn on_terminal(
     cancel: &Cancel,
 ) -> Result<u8, Failure> {
     let (site, node) = find(&at.lab(), node, settings)?;
+    refuse_appliance(&node)?;
     let session = site.find(cancel)?.ok_or_else(|| engine::Error::NotRunning { lab: site.folder.id() })?;
     let code = session.ssh().interactive(&node.label, command)?;
     // OpenSSH has said that it could not connect; why, it cannot know.
@@ -48,20 +49,32 @@ pub(super) fn on_terminal(
 /// OpenSSH's status where it reaches nobody, which a command may have, too.
 const NO_CONNECTION: i32 = 255;
 
+/// Refuses what takes a shell on a node that has none.
+fn refuse_appliance(node: &NodePlan) -> Result<(), Failure> {
+    if !node.is_appliance() {
+        return Ok(());
+    }
+    let label = &node.label;
+    let message =
+        format!("{label} is an appliance: it has no SSH; `ai-how console {label}` attaches to its prompt");
+    Err(Failure::new(exit::USAGE, message))
+}
+
 fn off(label: &str) -> Failure {
     let message = format!("{label} does not run; `ai-how node start {label}` starts it");
     Failure::new(exit::FAILED, message)
 }
 
-pub(crate) fn console(arguments: &cli::Console, settings: &Settings) -> Result<u8, Failure> {
+pub(crate) fn console(arguments: &cli::Console, settings: &Settings, cancel: &Cancel) -> Result<u8, Failure> {
     let lab = arguments.at.lab();
     let (site, node) = find(&lab, &arguments.node, settings)?;
     let failed = |error| Failure::new(exit::FAILED, error);
     let console = Console::open(&site.folder.sockets(), &node.domain, &node.label).map_err(failed)?;
-    output::words(format_args!("{}: press Enter for a shell, Ctrl-] to detach\n", node.label));
-    let end = console.attach().map_err(failed)?;
+    let what = if node.is_appliance() { "its prompt" } else { "a shell" };
+    output::words(format_args!("{}: press Enter for {what}, Ctrl-] to detach\n", node.label));
+    let end = console.attach(cancel, &mut |_| ()).map_err(failed)?;
     let words = match end {
-        End::Detached => "detached",
+        End::Detached | End::Stopped => "detached",
         End::Off => "is off",
     };
     output::words(format_args!("\n{} {words}\n", node.label));
@@ -119,6 +132,7 @@ fn chosen(arguments: &Exec, plan: &Plan, running: &[String]) -> Result<Vec<Strin
     let mut named = Vec::new();
     for name in &arguments.node {
         let node = plan.find(name).ok_or_else(|| unknown(name, &arguments.at.file, plan))?;
+        refuse_appliance(node)?;
         if !running.contains(&node.label) {
             return Err(off(&node.label));
         }
@@ -133,7 +147,7 @@ fn chosen(arguments: &Exec, plan: &Plan, running: &[String]) -> Result<Vec<Strin
     }
     let of_role = |node: &NodePlan| arguments.role.iter().any(|wanted| has_role(node, wanted));
     let meant = |node: &&NodePlan| {
-        let meant = arguments.all || of_role(node);
+        let meant = (arguments.all || of_role(node)) && !node.is_appliance();
         named.contains(&&node.label) || (meant && running.contains(&node.label))
     };
     let nodes: Vec<String> =
@@ -178,6 +192,7 @@ pub(crate) fn cp(arguments: &cli::Copy, settings: &Settings, cancel: &Cancel) ->
         paths.push(match path.split_once(':').filter(|(before, _)| !before.contains('/')) {
             Some((name, rest)) => {
                 let node = plan.find(name).ok_or_else(|| unknown(name, &arguments.at.file, &plan))?;
+                refuse_appliance(node)?;
                 format!("{}:{rest}", node.label)
             }
             None => path.clone(),

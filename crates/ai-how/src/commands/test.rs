@@ -1,13 +1,16 @@
 //! `ai-how test`: the standard test framework. Each verb is a part of `e2e`, usable alone on a lab that runs.
 
-use std::io::{BufRead, IsTerminal, stdin};
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, IsTerminal, stdin},
+};
 
 use deploy::Installation;
 use engine::{Scope, Session, Site};
-use events::Phase;
+use events::{EventKind, Level, Phase};
 use harness::{Suites, select::Selection};
 use lab::accelerator::{self, Verdict};
-use plan::Plan;
+use plan::{Plan, model::ClusterPlan};
 use system::cancel::Cancel;
 
 use super::cluster::{self, How, Target, Whether};
@@ -155,9 +158,14 @@ impl Command<'_> {
     fn deploy(&self, on: &Proof<'_>) -> Result<(), Failure> {
         let up = self.bring_up(on.plan, on.verdict, on.run);
         on.run.phase(Phase::Deploy, || {
-            let ansible = self.ansible()?;
             let clusters = up.clusters(on.session)?.into_iter().map(|cluster| cluster.name.clone());
-            up.with_ansible(on.session, &clusters.collect(), &ansible)
+            let clusters: BTreeSet<String> = clusters.collect();
+            if clusters.is_empty() {
+                let message = "there is nothing to deploy: no controller of SLURM runs".to_owned();
+                on.run.sink().emit(EventKind::Notice { level: Level::Info, message });
+                return Ok(());
+            }
+            up.with_ansible(on.session, &clusters, &self.ansible()?)
         })
     }
 
@@ -180,9 +188,11 @@ impl Command<'_> {
         verb: &str,
         work: impl FnOnce(&Proof<'_>) -> Result<(), Failure>,
     ) -> Result<u8, Failure> {
-        // What would fail the run later fails it before anything starts.
-        let ansible = self.ansible()?;
         let (plan, site) = document::site(self.lab, self.settings)?;
+        let is_deployed = |cluster: &ClusterPlan| cluster.slurm.is_some() && cluster.undeployable().is_none();
+        let deploys = plan.clusters.iter().any(is_deployed);
+        // What would fail the run later fails it before anything starts.
+        let ansible = deploys.then(|| self.ansible()).transpose()?;
         let _lock = cluster::lock(&site)?;
         if site.find(self.cancel)?.is_some() || site.folder.has_disks() {
             let message = format!(
@@ -200,9 +210,11 @@ impl Command<'_> {
             let images = cluster::images(&plan, &run, self.settings, self.cancel)?;
             let (session, started) = run.phase(Phase::Boot, || {
                 let session = &*session.insert(site.open(&verdict, true, self.cancel)?);
-                Ok((session, up.boot(session, &images, true)?))
+                Ok((session, up.boot(session, &images, deploys)?))
             })?;
-            up.deploy(session, &Scope::Lab, &images, &started, || Ok(ansible))?;
+            up.deploy(session, &Scope::Lab, &images, &started, || {
+                ansible.map_or_else(|| self.ansible(), Ok)
+            })?;
             session.settle(&plan, &started.copies, self.cancel);
             let result = work(&self.proof(session, &site, &plan, &verdict, &run));
             measure::nodes(&plan, session.folder(), run.sink());

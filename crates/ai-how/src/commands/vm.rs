@@ -130,7 +130,7 @@ impl Found {
                 "cpu_cores": node.cpus,
                 "memory_gb": clusters::gib(node.memory_mib),
                 "volume_path": volume,
-                "ip_address": node.address(),
+                "ip_address": node.own_address(),
                 "gpu_assigned": gpu,
                 "lab": self.site.folder.id(),
             });
@@ -145,7 +145,7 @@ impl Found {
             ("CPUs", node.cpus.to_string()),
             ("memory", format!("{} MiB", node.memory_mib)),
             ("volume", volume),
-            ("address", node.address().to_string()),
+            ("address", node.own_address().map_or_else(|| "none".to_owned(), |address| address.to_string())),
             ("GPU", gpu.unwrap_or_else(|| "none".to_owned())),
             ("lab", self.site.folder.id()),
         ];

@@ -108,7 +108,7 @@ impl<'a> Work<'a> {
     fn clusters(&self) -> Result<Vec<&'a ClusterPlan>, Failure> {
         let is_meant = |which: Which, cluster: &ClusterPlan| match which {
             Which::Hpc => cluster.slurm.is_some(),
-            Which::Cloud => cluster.slurm.is_none(),
+            Which::Cloud => cluster.kubernetes.is_some(),
             Which::System => true,
         };
         let mut found: Vec<&ClusterPlan> =
@@ -191,7 +191,13 @@ impl<'a> Work<'a> {
             }
             return Ok(exit::OK);
         }
-        let of = |slurm: bool| plan.clusters.iter().find(|cluster| cluster.slurm.is_some() == slurm);
+        let of = |slurm: bool| {
+            let is_it = |cluster: &&ClusterPlan| match slurm {
+                true => cluster.slurm.is_some(),
+                false => cluster.kubernetes.is_some(),
+            };
+            plan.clusters.iter().find(is_it)
+        };
         let absent = |what: &str| json!({"status": "not_configured", "message": format!("{what} cluster not configured")});
         let hpc = of(true).map_or_else(|| absent("HPC"), shown);
         let cloud = of(false).map_or_else(|| absent("Cloud"), shown);
@@ -284,7 +290,7 @@ fn cluster_json(cluster: &ClusterPlan, all: &[NodeStatus], modified: &Value) -> 
                 "state": status(node),
                 "cpu_cores": node.cpus,
                 "memory_gb": clusters::gib(node.memory_mib),
-                "ip_address": node.address(),
+                "ip_address": node.own_address(),
                 "gpu_assigned": gpu(node),
             })
         })
@@ -298,7 +304,12 @@ fn cluster_json(cluster: &ClusterPlan, all: &[NodeStatus], modified: &Value) -> 
     json!({
         "status": overall,
         "cluster_name": cluster.name,
-        "cluster_type": if cluster.slurm.is_some() { "hpc" } else { "cloud" },
+        "cluster_type": match cluster.kind.as_str() {
+            "slurm" => "hpc",
+            "kubernetes" => "cloud",
+            // Version 1.0 knows no other, so there is no word of its for it.
+            kind => kind,
+        },
         "total_vms": total,
         "running_vms": running,
         "controller_status": cluster.nodes.iter().find(|node| node.role.serves()).map(status),

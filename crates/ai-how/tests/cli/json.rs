@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::home::{Home, LAB};
 
 /// Who has no such form: what goes to and comes from a node as it is, and what is written for a shell or for `man`.
-const WITHOUT: [&str; 6] = ["completion", "console", "cp", "logs", "man", "ssh"];
+const WITHOUT: [&str; 7] = ["completion", "console", "cp", "logs", "man", "prompt run", "ssh"];
 
 #[test]
 fn every_command_takes_it() {

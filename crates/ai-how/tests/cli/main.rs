@@ -20,6 +20,7 @@ mod output;
 mod own_images;
 mod packer;
 mod plan;
+mod prompt;
 mod snapshots;
 mod take_over;
 mod templates;
