@@ -58,7 +58,8 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// One with two processors, no disk, and no llama.cpp. None where this user has no namespaces, which is no reason to fail.
+    /// One with two processors, no disk, and no llama.cpp. None where an ordinary user gets no namespaces: a test is skipped
+    /// then, and not failed.
     pub(crate) fn new(command_line: &str) -> Option<Self> {
         if let Err(why) = namespaces() {
             assert!(!geteuid().is_root(), "{why}");
