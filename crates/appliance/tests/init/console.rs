@@ -95,6 +95,22 @@ fn interrupt_reaches_llama() {
     );
 }
 
+/// A window is as large as the one who sits before it says, and as it was where that makes no sense.
+#[test]
+fn windows_have_the_size_of_the_command_line() {
+    for (flags, fits) in [
+        ("zosia.rows=33 zosia.columns=101", true),
+        ("zosia.rows=33", false),
+        ("zosia.rows=3x zosia.columns=101", false),
+    ] {
+        let Some(guest) = Guest::new(flags) else { return };
+        guest.model().llama("llama-cli", "/bin/busybox stty size");
+        let (console, end) = guest.boot().end();
+        assert_eq!(end, End::Off, "{console}");
+        assert_eq!(console.contains("\n33 101\n"), fits, "{console}");
+    }
+}
+
 /// A llama.cpp that does not listen to it yet is ended.
 #[test]
 fn interrupt_ends_llama() {
