@@ -6,6 +6,7 @@ mod labs;
 mod machine;
 mod process;
 mod program;
+mod prompt;
 mod record;
 mod runs;
 mod statistics;
@@ -68,6 +69,8 @@ enum Part {
     Eight,
     /// Sixteen nodes with SLURM as copies, and once from nothing: minutes
     Sixteen,
+    /// The appliance of each architecture: building it, its prompt, the first word of a tiny model
+    Prompt,
     /// `test e2e` as a whole
     E2e,
 }

@@ -49,6 +49,9 @@ impl Bench<'_> {
         }
         let machines = if self.wants_lab() { self.warm_up()? } else { Vec::new() };
         self.keep_templates()?;
+        if self.arguments.wants(Part::Prompt) {
+            self.prepare_prompts()?;
+        }
         for run in 1..=self.arguments.runs {
             if self.arguments.wants(Part::Image) {
                 self.say(run, "building the image from nothing");
@@ -69,6 +72,9 @@ impl Bench<'_> {
             }
             if self.arguments.wants(Part::Sixteen) {
                 self.sixteen(run)?;
+            }
+            if self.arguments.wants(Part::Prompt) {
+                self.prompts(run)?;
             }
             if self.arguments.wants(Part::E2e) {
                 self.say(run, "the whole of it");
@@ -269,10 +275,10 @@ impl Drop for Lab<'_> {
 }
 
 /// A folder that starts empty and is gone when this is.
-struct FreshFolder(PathBuf);
+pub(super) struct FreshFolder(pub(super) PathBuf);
 
 impl FreshFolder {
-    fn new(path: PathBuf) -> Result<Self, Failure> {
+    pub(super) fn new(path: PathBuf) -> Result<Self, Failure> {
         remove(&path)?;
         file::create_folder(&path)?;
         Ok(Self(path))

@@ -259,6 +259,11 @@ fn measured(home: &Home, name: &str, second: &str) {
 fn what_was_measured_is_not_measured_again() {
     let home = home_with_emulator();
     measured(&home, "done.csv", "64.00,1");
+    let without_load = json!({"2026-11-27T10:01:00Z t2 b2": 80.5, "2026-11-27T10:01:01Z t1 b1": 1.0});
+    home.write(
+        "done.machine.json",
+        json!({"machine": {"uefi": false}, "without_load": without_load}).to_string(),
+    );
     let before = fs::read(home.path("done.csv")).unwrap();
     let words = "prompt matrix tiny.gguf --threads 1,2 --results done.csv";
     let ran = run(&home, words);
@@ -267,7 +272,7 @@ fn what_was_measured_is_not_measured_again() {
     let table = ran.succeeds();
     let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(lines[0], ["threads", "batch", "args", "runs", "ok", "tok/s", "without", "load", "seconds"]);
-    assert_eq!(lines[1], ["2", "2", "1", "1", "64.00", "-", "1.000"]);
+    assert_eq!(lines[1], ["2", "2", "1", "1", "64.00", "80.50", "1.000"]);
     assert_eq!(lines[2], ["1", "1", "1", "1", "32.00", "-", "2.000"]);
     assert_eq!(fs::read(home.path("done.csv")).unwrap(), before);
 

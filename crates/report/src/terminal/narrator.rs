@@ -147,6 +147,8 @@ impl Narrator {
             NodeState::Starting | NodeState::Booting => {
                 self.begun.entry(node.to_owned()).or_insert(now);
             }
+            // It may start again in the same run.
+            NodeState::Stopped => drop(self.begun.remove(node)),
             _ => {}
         }
         match state {

@@ -15,6 +15,7 @@ use super::{
     bench::{self, Bench, SUITE},
     machine::Wish,
     perf::{Gauge, numbered, require_model, wish},
+    provenance::Provenance,
     results::ResultsFile,
 };
 use crate::{
@@ -50,11 +51,12 @@ pub(super) fn run(arguments: &PromptMatrix, settings: &Settings, cancel: &Cancel
     let bench = Bench::new(&first, machine, measuring.timeout, settings, cancel)?;
     let path = measuring.results.as_deref().unwrap_or(Path::new(RESULTS));
     let results = ResultsFile::open(path)?;
-    same_setup(&results, &setup(machine, &first, &bench))?;
+    let provenance = Provenance::open(&results, setup(machine, &first, &bench)?)?;
     let mut matrix = Matrix {
         gauge: Gauge { bench: &bench, measuring, tokens },
         machine,
         results,
+        provenance,
         plots: combinations.into_iter().map(Plot::new).collect(),
     };
     if !arguments.again {
@@ -115,39 +117,24 @@ fn settings_json(combination: &Combination) -> Value {
 }
 
 /// What figures depend on and the columns of results do not tell.
-fn setup(machine: &PromptMachine, wish: &Wish, bench: &Bench<'_>) -> Value {
+fn setup(
+    machine: &PromptMachine,
+    wish: &Wish,
+    bench: &Bench<'_>,
+) -> Result<BTreeMap<String, Value>, Failure> {
     let model = machine.model.as_deref();
     let size = model.and_then(|path| std::fs::metadata(path).ok()).map(|data| data.len());
-    json!({
-        "model": model.and_then(Path::file_name).map(|name| name.to_string_lossy()),
-        "model_bytes": size,
-        "arch": wish.node().map(|node| node.arch.to_string()).unwrap_or_default(),
-        "accelerator": bench.accelerators(),
-        "cpus": wish.size.cpus,
-        "memory_mib": wish.size.memory_mib,
-        "append": machine.append,
-        "uefi": machine.uefi,
-    })
-}
-
-/// Refuses to add figures of one machine to those of another. What they are of is beside them.
-fn same_setup(results: &ResultsFile, setup: &Value) -> Result<(), Failure> {
-    let path = results.path().with_extension("machine.json");
-    let known =
-        file::read(&path).ok().and_then(|text| serde_json::from_str::<BTreeMap<String, Value>>(&text).ok());
-    if let (Some(known), false) = (known, results.rows().is_empty()) {
-        let other = known.iter().filter(|(key, value)| setup.get(key.as_str()) != Some(value));
-        let here = |key: &str| setup.get(key).cloned().unwrap_or_default();
-        let other: Vec<String> =
-            other.map(|(key, value)| format!("{key} is {value} there and {} here", here(key))).collect();
-        if !other.is_empty() {
-            let (path, other) = (results.path().display(), other.join(", "));
-            let message =
-                format!("{path} has figures of another machine: {other}. Name another file with --results");
-            return Err(Failure::new(exit::USAGE, message));
-        }
-    }
-    Ok(file::write(&path, format!("{setup:#}\n").as_bytes())?)
+    let of = [
+        ("model", json!(model.and_then(Path::file_name).map(|name| name.to_string_lossy()))),
+        ("model_bytes", json!(size)),
+        ("arch", json!(wish.node()?.arch.to_string())),
+        ("accelerator", json!(bench.accelerators())),
+        ("cpus", json!(wish.size.cpus)),
+        ("memory_mib", json!(wish.size.memory_mib)),
+        ("append", json!(machine.append)),
+        ("uefi", json!(machine.uefi)),
+    ];
+    Ok(of.map(|(key, value)| (key.to_owned(), value)).into())
 }
 
 /// What was measured of a combination.
@@ -155,14 +142,13 @@ struct Plot {
     combination: Combination,
     /// Rows that were there, then those of now.
     rows: Vec<Row>,
-    kept: usize,
     /// Rates without load time, as far as they are known.
     without_load: Vec<f64>,
 }
 
 impl Plot {
     fn new(combination: Combination) -> Self {
-        Self { combination, rows: Vec::new(), kept: 0, without_load: Vec::new() }
+        Self { combination, rows: Vec::new(), without_load: Vec::new() }
     }
 
     fn rate(&self) -> Option<f64> {
@@ -184,6 +170,7 @@ struct Matrix<'a> {
     gauge: Gauge<'a>,
     machine: &'a PromptMachine,
     results: ResultsFile,
+    provenance: Provenance,
     plots: Vec<Plot>,
 }
 
@@ -211,7 +198,9 @@ impl Matrix<'_> {
             let rows = self.results.rows().iter().filter(|row| row.is_of(&plot.combination, tokens));
             let rows: Vec<Row> = rows.cloned().collect();
             plot.rows = rows.get(rows.len().saturating_sub(runs)..).unwrap_or_default().to_vec();
-            plot.kept = plot.rows.len();
+            let without_load =
+                plot.rows.iter().filter_map(|row| self.provenance.without_load(&plot.combination, row));
+            plot.without_load = without_load.collect();
         }
     }
 
@@ -248,7 +237,9 @@ impl Matrix<'_> {
             let rate = row
                 .tok_per_s
                 .map_or("without a rate".to_owned(), |rate| format!("{rate:.2} tokens a second"));
+            let without_load = self.provenance.without_load(combination, row);
             bench::measure(run.sink(), "tokens-per-second", &label, row.tok_per_s, "tok/s");
+            bench::measure(run.sink(), "tokens-per-second-without-load", &label, without_load, "tok/s");
             run.sink().emit(EventKind::CheckFinished {
                 suite: SUITE.to_owned(),
                 check: numbered(&label, number, runs),
@@ -265,6 +256,7 @@ impl Matrix<'_> {
             let check = numbered(&label, number, runs);
             let (row, without_load) = self.gauge.measure(run, &wish, combination, &check)?;
             self.results.add(row.clone())?;
+            self.provenance.note(combination, &row, without_load)?;
             let ok = row.ok;
             plot.rows.push(row);
             plot.without_load.extend(without_load);

@@ -9,6 +9,7 @@ mod matrix;
 mod model;
 mod modes;
 mod perf;
+mod provenance;
 mod results;
 mod run;
 
