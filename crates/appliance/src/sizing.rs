@@ -3,6 +3,9 @@
 /// What the appliance takes without a model, MiB.
 const BARE_MIB: u64 = 256;
 
+/// What UEFI firmware takes until it hands over, MiB: with less, it finds no room for the initramfs.
+const UEFI_MIB: u64 = 256;
+
 /// What kernel, llama.cpp and its context take beside a model, MiB.
 const BESIDE_MIB: u64 = 384;
 
@@ -33,6 +36,8 @@ pub struct Wanted {
     pub cpus: Option<u32>,
     /// Memory, MiB.
     pub memory_mib: Option<u64>,
+    /// A start with UEFI firmware.
+    pub uefi: bool,
 }
 
 /// The size of a machine.
@@ -78,6 +83,7 @@ pub fn choose(model: Option<u64>, wanted: Wanted, host: Host) -> Result<Size, To
         }
         None => (host.cpus.max(1), "as many as the host has".to_owned()),
     };
+    let firmware_mib = if wanted.uefi { UEFI_MIB } else { 0 };
     let model_mib = model.map(|bytes| bytes.div_ceil(1 << 20));
     let (memory_mib, memory_reason) = match (wanted.memory_mib, model_mib) {
         (Some(memory_mib), Some(model_mib)) if memory_mib < model_mib => {
@@ -85,10 +91,11 @@ pub fn choose(model: Option<u64>, wanted: Wanted, host: Host) -> Result<Size, To
             (memory_mib, format!("as asked, which is less than the model's {model_mib} MiB: {again}"))
         }
         (Some(memory_mib), _) => (memory_mib, "as asked".to_owned()),
-        (None, None) => (BARE_MIB, "there is no model".to_owned()),
+        (None, None) => (BARE_MIB + firmware_mib, "there is no model".to_owned()),
         (None, Some(model_mib)) => {
             let working = model_mib / WORKING_PART;
-            let needed_mib = model_mib.saturating_add(working + BESIDE_MIB).next_multiple_of(64);
+            let needed_mib =
+                model_mib.saturating_add(working + BESIDE_MIB + firmware_mib).next_multiple_of(64);
             if needed_mib > host.available_mib.saturating_sub(RESERVE_MIB) {
                 let Host { memory_mib, available_mib, .. } = host;
                 return Err(TooLarge { model_mib, needed_mib, memory_mib, available_mib });
@@ -117,6 +124,8 @@ mod tests {
     fn memory_follows_the_model() {
         assert_eq!(size(None, Wanted::default()).memory_mib, 256);
         assert_eq!(size(Some(1), Wanted::default()).memory_mib, 448);
+        let uefi = Wanted { uefi: true, ..Wanted::default() };
+        assert_eq!((size(None, uefi).memory_mib, size(Some(1), uefi).memory_mib), (512, 704));
         let large = size(Some(4 << 30), Wanted::default());
         assert_eq!(large.memory_mib, 4992);
         assert!(large.memory_reason.starts_with("4096 MiB of model, and 896 MiB"), "{}", large.memory_reason);
@@ -124,7 +133,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_given() {
-        let wanted = Wanted { cpus: Some(3), memory_mib: Some(1024) };
+        let wanted = Wanted { cpus: Some(3), memory_mib: Some(1024), uefi: false };
         let small = size(Some(4 << 30), wanted);
         assert_eq!((small.cpus, small.memory_mib), (3, 1024));
         assert!(small.memory_reason.contains("again and again"), "{}", small.memory_reason);

@@ -43,7 +43,7 @@ struct Cell {
 
 impl Cpu {
     pub(crate) fn of(node: &NodePlan, accelerator: Accelerator) -> Self {
-        let (mode, model) = mode(node.hardware.cpu, node.arch, accelerator);
+        let (mode, model) = mode(node, accelerator);
         let features = features(node, accelerator);
         let (topology, cells) = (node.hardware.topology, cells(node));
         let is_plain = model.is_none() && topology.is_none() && features.is_empty() && cells.is_empty();
@@ -52,13 +52,11 @@ impl Cpu {
 }
 
 /// Mode and model. Only KVM can hand on the host's processor; an emulated one is the most capable that is fast.
-fn mode(
-    wanted: Option<CpuModel>,
-    arch: Arch,
-    accelerator: Accelerator,
-) -> (&'static str, Option<&'static str>) {
-    match (accelerator, arch, wanted) {
+fn mode(node: &NodePlan, accelerator: Accelerator) -> (&'static str, Option<&'static str>) {
+    match (accelerator, node.arch, node.hardware.cpu) {
         (_, Arch::X86_64, Some(CpuModel::Qemu64)) => ("custom", Some("qemu64")),
+        // It has what llama.cpp computes with, and boots in four fifths of the time of the most capable one.
+        (Accelerator::Tcg, Arch::X86_64, None) if node.is_appliance() => ("custom", Some("Haswell-noTSX")),
         (Accelerator::Kvm, _, Some(CpuModel::HostModel)) => ("host-model", None),
         (Accelerator::Kvm, _, Some(CpuModel::Maximum)) | (Accelerator::Tcg, Arch::X86_64, _) => {
             ("maximum", None)

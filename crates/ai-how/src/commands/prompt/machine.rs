@@ -22,7 +22,7 @@ use plan::{Plan, model::NodePlan};
 use system::{cancel::Cancel, clock::Stopwatch, host};
 
 use crate::{
-    cli::PromptMachine,
+    cli::{Place, PromptMachine},
     exit,
     failure::Failure,
     settings::{Settings, engine_place},
@@ -64,7 +64,7 @@ impl Wish {
             )));
         }
         let bytes = arguments.model.as_deref().map(model_size).transpose()?;
-        let wanted = Wanted { cpus: arguments.cpus, memory_mib: arguments.memory_mib };
+        let wanted = Wanted { cpus: arguments.cpus, memory_mib: arguments.memory_mib, uefi: arguments.uefi };
         let host = Host {
             cpus: u32::try_from(host::cpus()).unwrap_or(u32::MAX),
             memory_mib: host::memory_mib(),
@@ -76,7 +76,8 @@ impl Wish {
         let absolute = arguments.model.as_ref().and_then(|path| std::fs::canonicalize(path).ok());
         let node = Node {
             name: NAME.to_owned(),
-            domain: NAME.to_owned(),
+            // In the host's libvirt there may be several.
+            domain: if arguments.place == Place::System { own_name() } else { NAME.to_owned() },
             role: Role::Appliance,
             arch: arguments.arch.into(),
             cpus: size.cpus,
@@ -119,9 +120,30 @@ impl Wish {
     /// Where its lab is: one of its own for each process.
     pub(super) fn site(&self, arguments: &PromptMachine, settings: &Settings) -> Result<Site, Failure> {
         settings.check_state()?;
-        let id = format!("{NAME}-{:08x}", std::process::id());
-        let folder = Folder::new(&settings.state, &id);
+        sweep(settings);
+        let folder = Folder::new(&settings.state, &own_name());
         Ok(Site { place: engine_place(arguments.place), folder, cache: settings.cache.clone() })
+    }
+}
+
+/// A name that no other process has.
+fn own_name() -> String {
+    format!("{NAME}-{:08x}", std::process::id())
+}
+
+/// Removes what is left of labs whose command was killed; their machines ended with it.
+fn sweep(settings: &Settings) {
+    let is_left = |folder: &Folder| {
+        let pid = folder
+            .id()
+            .strip_prefix(NAME)
+            .and_then(|rest| u32::from_str_radix(rest.strip_prefix('-')?, 16).ok());
+        pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists())
+            && lab::Private::find(folder).is_none()
+    };
+    for folder in Folder::all(&settings.state).iter().filter(|folder| is_left(folder)) {
+        // Somebody else may sweep at the same time.
+        let _ = folder.remove();
     }
 }
 
