@@ -14,7 +14,7 @@ use std::{fs, path::Path, time::Duration};
 use config::model::Arch;
 use events::{EventKind, Level, Sink};
 use image::{
-    Error, Image, Manifest, Options, Store,
+    Error, Image, Manifest, Options, Part, Store,
     debian::{self, Bootstrap, Variant},
     initramfs, staging,
 };
@@ -29,7 +29,7 @@ use system::{
 use crate::{contents, kernel};
 
 /// Raise it when a change of the build code changes what comes out of the same packages.
-const BUILD: u32 = 1;
+const BUILD: u32 = 2;
 
 /// The name of the images.
 pub const NAME: &str = "prompt";
@@ -128,11 +128,11 @@ impl Build<'_> {
         self.say("packing the kernel");
         let (release, vmlinuz) = kernel::find(&root)?;
         let content = fs::read(&vmlinuz).map_err(file::Error::new("read", &vmlinuz))?;
-        file::write(&image.join("vmlinuz"), &content)?;
+        let mut parts = vec![Part::write(&image, "vmlinuz", &content)?];
         if self.recipe.arch == Arch::X86_64
             && let Some(vmlinux) = kernel::unpacked(&content, self.folder)?
         {
-            file::write(&image.join(kernel::VMLINUX), &vmlinux)?;
+            parts.push(Part::write(&image, kernel::VMLINUX, &vmlinux)?);
         }
         self.say("packing the initramfs");
         let entries = contents::gather(&root, &release, self.recipe.arch, self.folder)?;
@@ -143,7 +143,7 @@ impl Build<'_> {
             let message = format!("the initramfs has {size} bytes, which is more than {LARGEST_INITRD}");
             self.sink.emit(EventKind::Notice { level: Level::Warning, message });
         }
-        file::write(&image.join("initrd"), &archive)?;
+        parts.push(Part::write(&image, "initrd", &archive)?);
         let manifest = Manifest {
             name: NAME.to_owned(),
             arch: self.recipe.arch,
@@ -153,6 +153,7 @@ impl Build<'_> {
             seconds: watch.seconds(),
             kernel: release,
             packages: debian::unpacked(&root)?,
+            parts,
             contents,
         };
         manifest.write(&image)

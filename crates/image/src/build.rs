@@ -109,6 +109,7 @@ impl Build<'_> {
             seconds: watch.seconds(),
             kernel,
             packages,
+            parts: Vec::new(),
             contents: Vec::new(),
         };
         manifest.write(&image)

@@ -27,4 +27,4 @@ pub use build::{Options, build, can_build};
 pub use error::Error;
 pub use packer::{packer_build, packer_takes_plugins};
 pub use recipe::{RECIPES, Recipe, title};
-pub use store::{Content, Image, Manifest, Store};
+pub use store::{Content, Image, Manifest, Part, Store};

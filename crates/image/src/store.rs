@@ -8,6 +8,7 @@ use std::{
 use config::model::Arch;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use system::{
     cancel::Cancel,
     file::{self, Lock},
@@ -38,12 +39,38 @@ pub struct Manifest {
     pub kernel: String,
     /// Every package with its version.
     pub packages: Vec<String>,
+    /// The files of the image, where there are no others than these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
     /// What is in the initramfs, where that is all there is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contents: Vec<Content>,
 }
 
-/// A file of an image.
+/// A file of an image, as it was built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Its name.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// The hash of its content, hexadecimal.
+    pub sha256: String,
+}
+
+impl Part {
+    /// Writes a file of an image, and tells what it is.
+    ///
+    /// # Errors
+    /// The folder cannot be written to.
+    pub fn write(folder: &Path, name: &str, content: &[u8]) -> Result<Self, Error> {
+        file::write(&folder.join(name), content)?;
+        let sha256 = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { name: name.to_owned(), size: u64::try_from(content.len()).unwrap_or(u64::MAX), sha256 })
+    }
+}
+
+/// A file in an initramfs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
     /// From `/` on.

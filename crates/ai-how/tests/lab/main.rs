@@ -29,6 +29,7 @@ mod own_images;
 mod packer;
 mod places;
 mod processors;
+mod prompt;
 mod snapshots;
 mod start;
 mod templates;

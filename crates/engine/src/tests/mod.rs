@@ -90,6 +90,7 @@ fn images(folder: &Path) -> BTreeMap<String, Base> {
         kernel: String::new(),
         packages: Vec::new(),
         suite: String::new(),
+        parts: Vec::new(),
         contents: Vec::new(),
     };
     BTreeMap::from([("debian-13".into(), Base::from(&Image { folder: folder.to_owned(), manifest }))])

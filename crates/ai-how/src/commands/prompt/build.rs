@@ -1,10 +1,9 @@
 //! `ai-how prompt build`.
 
 use appliance::Recipe;
-use image::{Image, Options, Store};
+use image::{Image, Options, Part, Store};
 use serde_json::json;
-use sha2::{Digest, Sha256};
-use system::{cancel::Cancel, file};
+use system::cancel::Cancel;
 
 use crate::{
     cli::{Arch, Format},
@@ -36,9 +35,8 @@ pub(super) fn run(
     progress.clear();
     let image = image?;
     let seconds = (!found).then(|| progress.seconds());
-    let parts = parts(&image)?;
     match format {
-        Format::Text => tell(&image, &parts, seconds)?,
+        Format::Text => tell(&image, seconds)?,
         Format::Json => output::json(&json!({
             "folder": image.folder,
             "arch": image.manifest.arch,
@@ -46,36 +44,15 @@ pub(super) fn run(
             "kernel": image.manifest.kernel,
             "packages": image.manifest.packages,
             "build_seconds": seconds,
-            "parts": parts.iter().map(|part| json!({"name": part.name, "size": part.size, "sha256": part.sha256})).collect::<Vec<_>>(),
+            "parts": image.manifest.parts,
             "contents": image.manifest.contents,
         }))?,
     }
     Ok(exit::OK)
 }
 
-/// A file of the image.
-struct Part {
-    name: String,
-    size: u64,
-    sha256: String,
-}
-
-fn parts(image: &Image) -> Result<Vec<Part>, Failure> {
-    let part = |name: &str| {
-        let path = image.folder.join(name);
-        let content = std::fs::read(&path).map_err(file::Error::new("read", &path))?;
-        let sha256 = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Part { name: name.to_owned(), size: u64::try_from(content.len()).unwrap_or(u64::MAX), sha256 })
-    };
-    ["vmlinuz", appliance::kernel::VMLINUX, "initrd"]
-        .into_iter()
-        .filter(|name| image.folder.join(name).exists())
-        .map(part)
-        .collect()
-}
-
 /// What it is on stderr, where it is on stdout.
-fn tell(image: &Image, parts: &[Part], seconds: Option<f64>) -> Result<(), Failure> {
+fn tell(image: &Image, seconds: Option<f64>) -> Result<(), Failure> {
     let manifest = &image.manifest;
     let what =
         seconds.map_or_else(|| "was there already".to_owned(), |seconds| format!("built in {seconds:.0} s"));
@@ -85,7 +62,7 @@ fn tell(image: &Image, parts: &[Part], seconds: Option<f64>) -> Result<(), Failu
         "prompt {} {what}: Linux {}, llama.cpp {llama}, from Debian {}\n",
         manifest.arch, manifest.kernel, manifest.suite
     ));
-    for Part { name, size, sha256 } in parts {
+    for Part { name, size, sha256 } in &manifest.parts {
         output::words(format_args!("  {name:8} {:>7} MB  sha256 {}\n", megabytes(*size), &sha256[..16]));
     }
     let rest = manifest.contents.get(SHOWN..).unwrap_or_default();
