@@ -19,6 +19,8 @@ use crate::{failure::Failure, proof::Proof};
 /// What runs beside the appliances of a lab.
 pub(crate) struct Beside {
     folder: Folder,
+    /// Where the records are of what snippets start: with that of their own run.
+    runs: PathBuf,
     /// What every snippet is told.
     environment: Vec<(&'static str, PathBuf)>,
     /// A lab's folder has a longer path than a socket's address can hold.
@@ -48,10 +50,9 @@ impl Beside {
             ("AI_HOW", environment::current_program().map_err(Failure::environment)?),
             ("AI_HOW_STATE", proof.settings.state.clone()),
             ("AI_HOW_CACHE", proof.settings.cache.clone()),
-            ("AI_HOW_RUNS", proof.run.folder().join("runs")),
             ("PLACE", place.into()),
         ];
-        Ok(Some(Self { folder, environment, sockets, nodes }))
+        Ok(Some(Self { folder, runs: proof.run.folder().join("runs"), environment, sockets, nodes }))
     }
 
     /// Whether the snippets of this node run here.
@@ -77,6 +78,7 @@ impl Beside {
             .iter()
             .fold(Command::new("bash").arg("-s"), |bash, (name, value)| bash.env(name, value));
         let bash = bash
+            .env("AI_HOW_RUNS", self.runs.join(label))
             .env("CONSOLE", self.sockets.path_for_others(format!("{}.console", node.domain)))
             .env("CONSOLE_LOG", lab.join(&node.console))
             .env("READY", lab.join(&node.ready));

@@ -23,7 +23,7 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use cli::{Cli, Command, Internal};
-use commands::workstation::Which;
+use commands::{ask::Question, workstation::Which};
 use failure::Failure;
 use settings::Settings;
 use system::cancel::Cancel;
@@ -98,9 +98,10 @@ fn internal(command: Internal) -> Result<u8, Failure> {
     match command {
         Internal::Proxy { folder, address, port } => commands::proxy::proxy(&folder, address, port),
         Internal::Connect { address, port } => commands::proxy::connect(address, port),
-        Internal::Ask { console, seconds, text } => {
+        Internal::Ask { console, log, seconds, words, text } => {
             let cancel = Cancel::on_signals().map_err(Failure::environment)?;
-            commands::ask::run(&console, Duration::from_secs(seconds), &text, &cancel)
+            let limit = Duration::from_secs(seconds);
+            commands::ask::run(&Question { socket: console, log, text, limit, words }, &cancel)
         }
         Internal::Release => release(),
         Internal::Keeper { folder, cache, accelerator } => {

@@ -199,6 +199,47 @@ mod tests {
         assert_eq!(done[3].stderr, "job 7 is COMPLETED but should be FAILED\n");
     }
 
+    /// Tells its arguments; as `diag` it fails, and the reason is in its record.
+    const PROGRAM: &str = r#"#!/bin/sh
+printf '%s|' "$@"
+[ "$2" = diag ] || exit 0
+mkdir -p runs/one && ln -s one runs/latest
+echo '{"event":"check-finished","outcome":"failed","reason":"it said `a \"b\"`","output":"x"}' >runs/one/events.jsonl
+echo '0 passed, 1 failed' >&2
+exit 5
+"#;
+
+    #[test]
+    fn the_words_for_appliances_ask_the_program() {
+        let folder = tempfile::tempdir().unwrap();
+        system::file::write(&folder.path().join("program"), PROGRAM.as_bytes()).unwrap();
+        let environment =
+            "chmod +x program; AI_HOW=./program AI_HOW_RUNS=runs PLACE=private CONSOLE=c CONSOLE_LOG=l";
+        let before = format!("cd {}; {environment}", folder.path().display());
+        let script = |line: &str| format!("{before}; {line}");
+        let steps = [
+            "prompt smoke",
+            "NODE_MODEL=/m.gguf NODE_APPEND=zosia.llama_threads=2; prompt run zosia.ci=1 --tokens 8",
+            "echo 'a \"b c\"' >append; echo x >model; prompt perf",
+            "rm model append; prompt diag",
+            "ask -n 3 30 what is it",
+            "ask 7 -x",
+        ]
+        .map(script);
+        let done = run(&steps.iter().map(|step| (step.as_str(), 5000)).collect::<Vec<_>>());
+        let said: Vec<&str> = done.iter().map(|done| done.stdout.as_str()).collect();
+        let machine = "--lab|private|--arch|x86_64|--cpus|1|--memory-mib|768|--append";
+        assert_eq!(said[0], format!("prompt|smoke|{machine}||"));
+        let append = "zosia.llama_threads=2 zosia.ci=1";
+        assert_eq!(said[1], format!("prompt|run|/m.gguf|{machine}|{append}|--tokens|8|"));
+        let model = folder.path().join("model").display().to_string();
+        assert_eq!(said[2], format!("prompt|perf|{model}|{machine}| a \"b c\"|"));
+        let why = done[3].stderr.lines().last();
+        assert_eq!((&done[3].end, why), (&End::Exit(1), Some("it said `a \"b\"`")));
+        assert_eq!(said[4], "lab-ask|--|c|l|30|3|what is it|");
+        assert_eq!(said[5], "lab-ask|--|c|l|7|0|-x|");
+    }
+
     #[test]
     fn a_session_that_ends_early_loses_only_the_rest() {
         let output = Output {

@@ -26,6 +26,34 @@ host_time() {
   echo $((HOST_TIME + ${up%.*} - BEGUN))
 }
 
+# prompt MODE [WORDS... ARGS...]: beside an appliance, runs `ai-how prompt MODE` for a machine like its own, and says why it
+# failed. WORDS that begin with `zosia.` are for its kernel. The file `append` may hold more of them, and `model` be its model.
+prompt() {
+  local mode=$1 model=$NODE_MODEL append=$NODE_APPEND args=() word event status
+  local reason='"reason":"(([^"\\]|\\.)+)"'
+  for word in "${@:2}"; do
+    if [[ $word == zosia.* ]]; then append+=" $word"; else args+=("$word"); fi
+  done
+  [[ ! -e append ]] || append+=" $(<append)"
+  [[ ! -e model ]] || model=$PWD/model
+  rm -f "$AI_HOW_RUNS/latest"
+  "$AI_HOW" prompt "$mode" ${model:+"$model"} --lab "$PLACE" --arch "$NODE_ARCH" --cpus "$NODE_CPUS" \
+    --memory-mib "$NODE_MEMORY_MIB" --append "$append" "${args[@]}" && return
+  status=$?
+  # What the machine did not say stands in the middle of what was told, and alone in the record.
+  event=$(grep -h '"event":"check-finished"' "$AI_HOW_RUNS/latest/events.jsonl" 2>/dev/null | tail -n 1) || true
+  [[ ! $event =~ $reason ]] || fail "${BASH_REMATCH[1]//\\/}"
+  return "$status"
+}
+
+# ask [-n WORDS] SECONDS TEXT: types a line on an appliance's console, and prints what it answers within that time on a fast
+# host. Who has said so many WORDS need not say more.
+ask() {
+  local words=0
+  if [[ $1 == -n ]]; then words=$2 && shift 2; fi
+  "$AI_HOW" lab-ask -- "$CONSOLE" "$CONSOLE_LOG" $(($1 * SLOWNESS)) "$words" "${*:2}"
+}
+
 # minutes LIMIT: prints a time limit in SLURM's notation as minutes, or as `unlimited`.
 minutes() {
   local text=${1,,} days=0 parts

@@ -31,8 +31,12 @@ pub enum Internal {
     Ask {
         /// The console's socket, `DOMAIN.console`.
         console: PathBuf,
+        /// Its log.
+        log: PathBuf,
         /// How long the answer may take, seconds.
         seconds: u64,
+        /// How many words are enough; 0 for all.
+        words: usize,
         /// The line.
         text: String,
     },

@@ -126,6 +126,10 @@ checks:
 #[test]
 fn what_is_destructive_runs_on_a_fork_that_goes() {
     let bench = Bench::new();
+    // Forks lack the cluster beside it, whose node cannot be frozen.
+    let config = fs::read_to_string(bench.path("bench.yaml")).unwrap();
+    let mixed = format!("{config}  prompts: {{kind: appliance, nodes: [{{name: prompt-01}}]}}\n");
+    fs::write(bench.path("bench.yaml"), mixed).unwrap();
     bench.ok(&["cluster", "start", "--no-deploy", "bench.yaml"]);
     let suite = bench.path("suites/ruin");
     fs::create_dir_all(&suite).unwrap();

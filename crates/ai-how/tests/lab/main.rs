@@ -13,6 +13,7 @@
 )]
 
 mod aarch64;
+mod appliance;
 mod bench;
 mod changes;
 mod clusters;
