@@ -224,8 +224,7 @@ impl Machine {
         self.power_on
     }
 
-    /// Seconds from power-on to the start of its kernel's clock, when it told how long that ran at a time: the earliest that
-    /// the host can have heard of it.
+    /// Its own word that its boot is over, if it was given.
     pub(super) fn begun(&self) -> Option<ready::Begun> {
         ready::begun(&self.site.folder.path().join(&self.node.ready))
     }
