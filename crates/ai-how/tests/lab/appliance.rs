@@ -14,13 +14,13 @@ use serde_json::Value;
 
 use crate::bench::{Bench, words};
 
-/// One without a model, and one with.
+/// One without a model, and one with. Threads of llama.cpp that share a busy processor wait for each other, so there is one.
 const TWO: &str = r#"version: "2.0"
 name: bench
 clusters:
   prompts:
     kind: appliance
-    defaults: {cpus: 2, memory_mib: 256}
+    defaults: {cpus: 1, memory_mib: 256}
     nodes:
       - {name: prompt-01}
       - {name: prompt-02, model: tiny.gguf, memory_mib: 448}
@@ -33,7 +33,7 @@ clusters:
   prompts:
     kind: appliance
     model: tiny.gguf
-    defaults: {cpus: 2, memory_mib: 448}
+    defaults: {cpus: 1, memory_mib: 448}
     nodes: [{name: prompt-01}]
 "#;
 
