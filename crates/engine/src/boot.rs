@@ -23,6 +23,10 @@ const BOOT_LIMIT: Duration = Duration::from_secs(15);
 /// The same for an image of somebody else's: a boot loader, a large initramfs, whatever it starts.
 const FOREIGN_BOOT_LIMIT: Duration = Duration::from_secs(60);
 
+/// How many bytes of a model an appliance reads and tries in a second on a host with KVM, at least. What is far below a
+/// disk's own pace: llama.cpp computes with all of it once before it says that it is ready.
+const MODEL_RATE: f64 = 100e6;
+
 /// How often a wait for readiness looks at the machine itself.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -84,6 +88,14 @@ impl Starting<'_> {
         Ok(())
     }
 
+    /// How large the disk is that an appliance's model is on, bytes.
+    fn model_bytes(&self, node: &NodePlan) -> Result<f64, Error> {
+        let Backing::Raw(disk) = &self.start.image(node)?.disk else { return Ok(0.0) };
+        let size = disk.metadata().map_err(file::Error::new("look at", disk))?.len();
+        #[expect(clippy::cast_precision_loss, reason = "a limit need not be exact")]
+        Ok(size as f64)
+    }
+
     fn explain(&self, error: HypervisorError) -> Error {
         match &error {
             HypervisorError::Refused { message, .. }
@@ -108,7 +120,8 @@ impl Starting<'_> {
             true => (FOREIGN_BOOT_LIMIT, "it took no connection on SSH's port"),
             false => (BOOT_LIMIT, "it said nothing"),
         };
-        let limit = limit.mul_f64(self.start.verdict.slowness(node.arch));
+        let load = if node.is_appliance() { self.model_bytes(node)? / MODEL_RATE } else { 0.0 };
+        let limit = (limit + Duration::from_secs_f64(load)).mul_f64(self.start.verdict.slowness(node.arch));
         let not_ready = |why: String| Error::NotReady {
             node: node.label.clone(),
             why,

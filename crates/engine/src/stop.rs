@@ -98,11 +98,8 @@ impl Session {
             say(NodeState::Stopped);
             return Ok(());
         }
-        // The nodes have no session manager that would hear a power button, so systemd is asked itself. Its answer is
-        // lost with the connection.
-        let ask = || self.ssh().run(label, "systemctl --no-block poweroff", limit, cancel);
         // In an image of somebody else's only the power button is sure to be heard.
-        if node.is_foreign() || ask().is_err() {
+        if node.is_foreign() || !self.ask_to_power_off(node, limit, cancel) {
             self.hypervisor.shutdown_domain(domain)?;
         }
         let watch = Stopwatch::start();
@@ -119,6 +116,14 @@ impl Session {
         self.ssh().disconnect(label);
         say(NodeState::Stopped);
         Ok(())
+    }
+
+    /// Our nodes have no session manager that would hear a power button, so systemd is asked itself: over the agent, which
+    /// needs no network and answers before it is ended, too, or else over SSH, whose answer is lost with the connection.
+    fn ask_to_power_off(&self, node: &NodePlan, limit: Duration, cancel: &Cancel) -> bool {
+        let soon = "(sleep 0.2; systemctl --no-block poweroff) >/dev/null 2>&1 &";
+        self.agent(node, limit, cancel).and_then(|mut agent| agent.run(soon)).is_ok()
+            || self.ssh().run(&node.label, "systemctl --no-block poweroff", limit, cancel).is_ok()
     }
 
     /// Takes the power from these nodes, all at once.

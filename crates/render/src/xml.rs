@@ -524,6 +524,8 @@ mod tests {
         let bare = NodePlan { image: Image::Appliance(None), append: String::new(), ..appliance() };
         let xml = domain(&bare, &machine(Accelerator::Kvm), &mark()).unwrap();
         assert!(!xml.contains("<disk") && !xml.contains("<loader") && !xml.contains("<rng"), "{xml}");
+        // Its emulator is known as the lab's, and one with a disk is so by the disk.
+        assert!(xml.contains("<entry name=\"opt/ai-how/lab\">/state/labs/lab</entry>"), "{xml}");
         let arm = appliance_command_line(&NodePlan { arch: Arch::Aarch64, ..bare });
         assert!(
             arm.starts_with("console=ttyAMA0 quiet ") && !arm.contains("lpj=") && !arm.ends_with(' '),

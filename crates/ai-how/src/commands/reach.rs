@@ -8,6 +8,7 @@ use plan::{Plan, model::NodePlan};
 use serde_json::{Value, json};
 use system::{
     cancel::Cancel,
+    host,
     process::{self, Output},
 };
 
@@ -35,12 +36,19 @@ pub(super) fn on_terminal(
     let (site, node) = find(&at.lab(), node, settings)?;
     refuse_appliance(&node)?;
     let session = site.find(cancel)?.ok_or_else(|| engine::Error::NotRunning { lab: site.folder.id() })?;
+    let is_off = || match site.as_started(cancel)? {
+        Some(plan) => Ok::<bool, Failure>(!session.running(&plan)?.contains(&node.label)),
+        None => Ok(false),
+    };
+    // Nobody answers for a machine that is off, and OpenSSH waits a minute for it. Libvirt, which knows for sure, takes longer
+    // to ask than most commands run.
+    let folder = site.folder.path().display().to_string();
+    if host::guest_process(&node.domain, &folder).is_none() && is_off()? {
+        return Err(off(&node.label));
+    }
     let code = session.ssh().interactive(&node.label, command)?;
     // OpenSSH has said that it could not connect; why, it cannot know.
-    if code == NO_CONNECTION
-        && let Some(plan) = site.as_started(cancel)?
-        && !session.running(&plan)?.contains(&node.label)
-    {
+    if code == NO_CONNECTION && is_off()? {
         return Err(off(&node.label));
     }
     Ok(u8::try_from(code).unwrap_or(exit::FAILED))

@@ -115,8 +115,12 @@ fn appliances_live_answer_and_pass_their_suite() {
     ok(&bench, &start);
     let status = bench.ok(&["cluster", "status", "bench.yaml", "--format", "json"]);
     let status: Value = serde_json::from_str(&status).unwrap();
+    let folder = lab(&bench).display().to_string();
     for node in status["nodes"].as_array().unwrap() {
         assert_eq!((&node["ready"], &node["address"]), (&Value::Bool(true), &Value::Null), "{node}");
+        // Whose emulator it is can be seen, so it would be told if it stayed.
+        let domain = node["domain"].as_str().unwrap();
+        assert!(system::host::guest_process(domain, &folder).is_some(), "{domain}");
     }
     console_answers(&bench, "prompt-01", "hello you\n", "assistant: hello you");
     let refused = bench.run(&["ssh", "--file", "bench.yaml", "prompt-01", "true"]);

@@ -130,6 +130,34 @@ fn interrupt_ends_llama() {
     }
 }
 
+/// One that hears it and goes on all the same: so does llama-cli while it loads a model.
+#[test]
+fn interrupt_ends_a_llama_that_loads() {
+    let Some(guest) = Guest::new("") else { return };
+    // The process after the next one is to be llama.cpp.
+    let before = "pid=$(($$ + 2)); busybox mkdir /proc/$pid; echo running >/proc/$pid/syscall; \
+                  echo \"$pid (sh) R\" >/proc/self/stat";
+    guest.file("proc/self/stat", "").program("/bin/ifconfig", before);
+    guest.model().llama("llama-cli", "trap '' INT; echo ready; usleep 9000000; echo late");
+    let mut running = guest.boot();
+    running.expect("ready\n").type_in(INTERRUPT);
+    let (console, end) = running.end();
+    assert_eq!(end, End::Off, "{console}");
+    let said = "ready\n^CKilled\n\nzosia: llama-cli ended with status 137\nzosia: shutting down\n";
+    assert!(console.ends_with(said), "{console}");
+}
+
+/// A terminal that is set anew sends first what it still has, which it would lose at the end of its session.
+#[test]
+fn what_is_said_is_sent() {
+    let Some(guest) = Guest::new("") else { return };
+    guest.model().llama("llama-cli", "/bin/busybox stty -echo -icanon");
+    guest.program("bin/poweroff", "busybox stty -a </dev/console >/calls; exec busybox poweroff -f");
+    guest.transcript();
+    let calls = guest.calls();
+    assert!(calls.contains(" echo ") && !calls.contains("-icanon"), "{calls}");
+}
+
 /// It is nobody's then, and nobody waits for ever because of it.
 #[test]
 fn interrupt_before_the_prompt() {

@@ -32,6 +32,41 @@ fn modes() {
     }
 }
 
+/// The kernel's own word on what that process, the one that starts llama.cpp, waits for.
+const CALL: &str = "proc/77/syscall";
+
+/// A model takes long to load, and before that nobody is heard.
+#[test]
+fn a_prompt_that_is_read() {
+    for call in ["0 0x0", "63 0x0"] {
+        let Some(guest) = Guest::new("") else { return };
+        ports(&guest);
+        guest.file("proc/self/stat", "77 (sh) R\n").file(CALL, "202 0x7f00 0x0\n");
+        let loads = format!(
+            "usleep 700000; [ ! -s /dev/vport1p1 ] || echo early; echo '{call} 0x7f00' >/{CALL}; read -r _"
+        );
+        let mut running = guest.model().llama("llama-cli", &loads).boot();
+        assert!(running.wait_until(|| guest.read("dev/vport1p1") == told("prompt")), "{call}");
+        running.type_in("\n");
+        let (console, end) = running.end();
+        assert_eq!(end, End::Off, "{console}");
+        assert!(!console.contains("early"), "{console}");
+    }
+}
+
+/// Whose model cannot be loaded has no prompt; and one that only answers never reads.
+#[test]
+fn a_prompt_that_is_not_read() {
+    for (program, word) in [("llama-cli", String::new()), ("llama-run", told("prompt"))] {
+        let Some(guest) = Guest::new("zosia.allow_llama_run=1") else { return };
+        ports(&guest);
+        guest.file("proc/self/stat", "77 (sh) R\n").file(CALL, "running\n");
+        guest.model().llama(program, &format!("[ \"$1\" = --help ] && exit; usleep 700000; rm /{CALL}"));
+        guest.transcript();
+        assert_eq!(guest.read("dev/vport1p1"), word, "{program}");
+    }
+}
+
 #[test]
 fn stub() {
     let Some(guest) = Guest::new("") else { return };

@@ -11,7 +11,7 @@ die() {
 [ $$ -eq 1 ] || die "not PID 1"
 [ "$(readlink /proc/self/ns/user)" != "$outside" ] || die "no user namespace"
 [ -f "$root/proc/sysrq-trigger" ] || die "no /proc/sysrq-trigger of its own"
-[ ! -e "$root/proc/self" ] || die "a real /proc"
+[ ! -e "$root/proc/1" ] || die "a real /proc"
 
 mount --bind /dev/null "$root/dev/null"
 mount --bind "$terminal" "$root/dev/console"
