@@ -11,6 +11,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     thread,
+    time::Duration,
 };
 
 use config::model::{Arch, Image as ImageName};
@@ -24,7 +25,7 @@ use plan::{
     model::{ClusterPlan, NetworkPlan, NodePlan},
 };
 use render::{Kernel, Machine, Mark, Reservation};
-use system::{cancel::Cancel, clock::Stopwatch, file};
+use system::{cancel::Cancel, clock::Stopwatch, file, process::Command};
 use template::Kind;
 
 use crate::{
@@ -35,6 +36,9 @@ use crate::{
     snapshot::clear_half_made,
     together::{first_error, together},
 };
+
+/// How long it may take to send a packet on this host.
+const RELEASE_LIMIT: Duration = Duration::from_secs(5);
 
 /// What a start needs to know.
 #[derive(Debug, Clone, Copy)]
@@ -327,6 +331,10 @@ impl<'a> Starting<'a> {
                         let cloned = |list: Vec<&Reservation>| list.into_iter().cloned().collect::<Vec<_>>();
                         let (old, new) = (cloned(old), cloned(new));
                         if !(old.is_empty() && new.is_empty()) {
+                            let is_taken = |host: &&Reservation| {
+                                new.iter().any(|other| other.address == host.address)
+                            };
+                            old.iter().filter(is_taken).for_each(|host| self.release(network, host));
                             self.session.hypervisor.change_reservations(&network.name, &old, &new)?;
                         }
                     }
@@ -334,6 +342,21 @@ impl<'a> Starting<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Makes the network's DHCP forget that a card which is gone has an address. Until its time is over, an hour, nobody else
+    /// would get the address: what is kept for whom does not count then.
+    fn release(&self, network: &NetworkPlan, host: &Reservation) {
+        let mut words = self.session.enter();
+        words.extend(["dhcp_release".into(), network.bridge.clone().into()]);
+        words.extend([host.address.to_string().into(), host.mac.clone().into()]);
+        if let Err(error) = Command::new_from(words).deadline(RELEASE_LIMIT).run() {
+            let message = format!(
+                "{}, which {} had, may be out of use for an hour where a node asks DHCP for it: {error}",
+                host.address, host.name
+            );
+            self.sink.emit(EventKind::Notice { level: Level::Warning, message });
+        }
     }
 
     /// Starts the nodes, and tells which clusters are as a deployment left them. Nodes that are copies exist before they

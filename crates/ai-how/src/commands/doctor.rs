@@ -66,6 +66,7 @@ pub(crate) fn run(format: Format, settings: &Settings, cancel: &Cancel) -> Resul
         aarch64_nodes(settings, cancel),
         libvirt(),
         program("dnsmasq", "dnsmasq", "dnsmasq-base"),
+        program("DHCP leases", "dhcp_release", "dnsmasq-utils"),
         program("firewall", "nft", "nftables"),
         program("image builder", "mmdebstrap", "mmdebstrap"),
         program("file system tools", "mke2fs", "e2fsprogs"),

@@ -202,6 +202,14 @@ fn a_cold_start_boots_every_node() {
     assert_eq!(told.copied_and_booted(), (0, 2), "{told:?}");
     assert_eq!(told.warnings(), [""; 0]);
     assert!(!cache.folder.join("templates").exists());
+
+    // Another node takes the place and the address of one that never said that it goes.
+    let config = fs::read_to_string(bench.path("bench.yaml")).unwrap();
+    fs::write(bench.path("bench.yaml"), config.replace("compute-01", "compute-02")).unwrap();
+    let start = cache.command(&bench, &[&MACHINES[..], &["--cold", "--force", "bench.yaml"]].concat());
+    let told = Start::of(&bench, start, "another node").done();
+    assert_eq!((told.copied_and_booted(), told.warnings()), ((0, 1), Vec::new()), "{told:?}");
+    assert_eq!(bench.ok(&["ssh", "--file", "bench.yaml", "compute-02", "hostname"]), "compute-02\n");
     bench.ok(&["cluster", "destroy", "bench.yaml", "--force"]);
     bench.assert_clean("a cold start");
 }
