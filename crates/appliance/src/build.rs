@@ -14,11 +14,10 @@ use std::{fs, path::Path, time::Duration};
 use config::model::Arch;
 use events::{EventKind, Level, Sink};
 use image::{
-    Error, Image, Manifest, Options, Part, Store,
+    Error, Fingerprint, Image, Manifest, Options, Part, Store,
     debian::{self, Bootstrap, Variant},
     initramfs, staging,
 };
-use sha2::{Digest, Sha256};
 use system::{
     cancel::Cancel,
     clock::{self, Stopwatch},
@@ -78,17 +77,15 @@ impl Recipe {
     }
 
     fn hash(&self) -> String {
-        let mut hash = Sha256::new();
-        let mut add = |value: &[u8]| {
-            hash.update(value.len().to_le_bytes());
-            hash.update(value);
-        };
-        add(&BUILD.to_le_bytes());
-        add(self.arch.name().as_bytes());
-        add(self.suite.as_deref().unwrap_or_default().as_bytes());
-        PACKAGES.into_iter().chain([self.kernel(), KERNEL_SUITE]).for_each(|text| add(text.as_bytes()));
-        contents::recipe().iter().for_each(|part| add(part));
-        hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        let mut fingerprint = Fingerprint::new();
+        let mut add = |what: &str, content: &[u8]| fingerprint.add(what, content);
+        add("build", &BUILD.to_le_bytes());
+        add("arch", self.arch.name().as_bytes());
+        add("suite", self.suite.as_deref().unwrap_or_default().as_bytes());
+        PACKAGES.into_iter().chain([self.kernel()]).for_each(|package| add("package", package.as_bytes()));
+        add("kernel-suite", KERNEL_SUITE.as_bytes());
+        contents::recipe().iter().for_each(|part| add("part", part));
+        fingerprint.digits()
     }
 
     /// The image, if it was built.

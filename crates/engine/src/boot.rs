@@ -33,6 +33,14 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How many of a console's last lines an error shows.
 const CONSOLE_LINES: usize = 15;
 
+/// How much of an emulator's log is looked at, lines. Libvirt begins each start with the command, of up to a hundred.
+const EMULATOR_LINES: usize = 200;
+
+/// Whether a line of an emulator's log is not of the command that started it.
+fn is_said(line: &str) -> bool {
+    !line.ends_with('\\') && !line.starts_with('-') && !line.contains(": starting up libvirt ")
+}
+
 impl Starting<'_> {
     /// Boots a node from its disk, which it makes when there is none.
     pub(crate) fn boot(&self, (cluster, node): Placed<'_>) -> Result<(), Error> {
@@ -96,6 +104,19 @@ impl Starting<'_> {
         Ok(size as f64)
     }
 
+    /// What is known of the end of a machine: its emulator's last words, where libvirt is the lab's own.
+    fn went_off(&self, node: &NodePlan) -> String {
+        let log = self.session.folder().join(lab::EMULATOR_LOGS).join(format!("{}.log", node.domain));
+        let log = file::tail(&log, EMULATOR_LINES);
+        let words: Vec<&str> = log.lines().filter(|line| is_said(line)).collect();
+        let told = words.last_chunk::<2>().map_or(&words[..], |last| &last[..]).join("; ");
+        if told.is_empty() {
+            "the machine went off".to_owned()
+        } else {
+            format!("the machine went off: {told}")
+        }
+    }
+
     fn explain(&self, error: HypervisorError) -> Error {
         match &error {
             HypervisorError::Refused { message, .. }
@@ -147,7 +168,7 @@ impl Starting<'_> {
                 match observed.domain(&node.domain).map(|domain| domain.state) {
                     Some(DomainState::Running) => {}
                     Some(state) => return Err(not_ready(format!("the machine is {state}"))),
-                    None => return Err(not_ready("the machine went off".to_owned())),
+                    None => return Err(not_ready(self.went_off(node))),
                 }
                 if file::tail(console, CONSOLE_LINES * 4).contains("Kernel panic - not syncing") {
                     return Err(not_ready("its kernel panicked".to_owned()));
@@ -181,4 +202,22 @@ pub(crate) fn make_overlay(base: &Backing, disk: &Path, size_gib: u64) -> Result
     };
     make.run()?;
     Ok(std::fs::rename(&part, disk).map_err(file::Error::new("name the disk", disk))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_said;
+
+    #[test]
+    fn an_emulators_words_are_told_from_its_command() {
+        let log = "2026-11-27 15:23:16.021+0000: starting up libvirt version: 11.3.0, qemu version: 10.0.2\n\
+                   LC_ALL=C \\\nPATH=/usr/bin \\\n/usr/bin/qemu-system-x86_64 \\\n-name guest=hpc-a \\\n-msg timestamp=on\n\
+                   qemu-system-x86_64: cannot set up guest memory 'pc.ram': Cannot allocate memory\n\
+                   2026-11-27 15:23:17.104+0000: shutting down, reason=failed";
+        let said: Vec<&str> = log.lines().filter(|line| is_said(line)).collect();
+        assert!(
+            said.len() == 2 && said[0].contains("Cannot allocate") && said[1].contains("reason=failed"),
+            "{said:?}"
+        );
+    }
 }

@@ -331,9 +331,8 @@ impl<'a> Starting<'a> {
                         let cloned = |list: Vec<&Reservation>| list.into_iter().cloned().collect::<Vec<_>>();
                         let (old, new) = (cloned(old), cloned(new));
                         if !(old.is_empty() && new.is_empty()) {
-                            let is_taken = |host: &&Reservation| {
-                                new.iter().any(|other| other.address == host.address)
-                            };
+                            let is_taken =
+                                |host: &&Reservation| new.iter().any(|other| other.address == host.address);
                             old.iter().filter(is_taken).for_each(|host| self.release(network, host));
                             self.session.hypervisor.change_reservations(&network.name, &old, &new)?;
                         }

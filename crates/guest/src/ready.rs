@@ -24,10 +24,10 @@ pub fn read(path: &Path) -> Option<Ready> {
     parse(&file::read(path).ok()?)
 }
 
-/// What an appliance says of itself when its boot is over. It has no SSH, so there is no key to tell.
+/// What an appliance says of itself when its boot is over, and again when it is ready. It has no SSH, so there is no key to tell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Begun {
-    /// `ready`.
+    /// `loading` while llama.cpp loads its model, then `ready`.
     pub state: String,
     /// Seconds since its kernel started.
     pub uptime: f64,
@@ -35,16 +35,18 @@ pub struct Begun {
     pub mode: String,
 }
 
-/// An appliance's own word that its boot is over, if it was given.
+/// An appliance's last word that its boot is over, if it was given.
 pub fn begun(path: &Path) -> Option<Begun> {
     let text = file::read(path).ok()?;
     let lines = whole(&text).lines().rev();
-    lines.filter_map(|line| serde_json::from_str::<Begun>(line).ok()).find(|begun| begun.state == "ready")
+    lines
+        .filter_map(|line| serde_json::from_str::<Begun>(line).ok())
+        .find(|begun| ["loading", "ready"].contains(&begun.state.as_str()))
 }
 
 /// Whether a node of any kind was ready, by its own word or by what was written down for it.
 pub fn is_ready(path: &Path) -> bool {
-    read(path).is_some() || has_answered(path) || begun(path).is_some()
+    read(path).is_some() || has_answered(path) || begun(path).is_some_and(|begun| begun.state == "ready")
 }
 
 /// What the host itself writes down of a node that has no such unit, when it answered.
@@ -131,6 +133,8 @@ mod tests {
         let word = begun(&path).unwrap();
         assert_eq!((word.uptime, word.mode.as_str()), (0.93, "stub"));
         assert!(is_ready(&path) && read(&path).is_none());
+        std::fs::write(&path, "{\"state\":\"loading\",\"uptime\":0.93,\"mode\":\"prompt\"}\n").unwrap();
+        assert!(begun(&path).is_some() && !is_ready(&path));
         std::fs::write(&path, line("ready", 9.5, KEY)).unwrap();
         assert!(begun(&path).is_none() && is_ready(&path));
     }

@@ -2,9 +2,8 @@
 
 use config::model::Arch;
 use include_dir::{Dir, include_dir};
-use sha2::{Digest, Sha256};
 
-use crate::Error;
+use crate::{Error, Fingerprint};
 
 /// Raise it when a change of the build code changes what comes out of the same recipe.
 const BUILD: u32 = 2;
@@ -182,13 +181,8 @@ impl Recipe {
     /// 16 hexadecimal digits that change with everything that goes into the image. Package versions are not among it:
     /// the manifest in the image tells them, and `image rm` makes room for newer ones.
     pub fn hash(&self) -> String {
-        let mut hash = Sha256::new();
-        let mut add = |label: &str, value: &[u8]| {
-            hash.update(label.len().to_le_bytes());
-            hash.update(label);
-            hash.update(value.len().to_le_bytes());
-            hash.update(value);
-        };
+        let mut fingerprint = Fingerprint::new();
+        let mut add = |what: &str, content: &[u8]| fingerprint.add(what, content);
         add("build", &BUILD.to_le_bytes());
         add("suite", self.suite.as_bytes());
         // That of x86-64 images is as old as they are, and they are none the worse for it.
@@ -202,7 +196,7 @@ impl Recipe {
         self.enabled.iter().for_each(|(target, unit)| add(target, unit.as_bytes()));
         self.each_file(&mut |path, content| add(path, content));
         add("init", self.init.as_bytes());
-        hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        fingerprint.digits()
     }
 
     /// The folder's name in the store.

@@ -41,6 +41,9 @@ use system::{
     process::{Command, Detached},
 };
 
+/// Where in a lab's folder libvirt keeps its logs of emulators: how each was started, what it said, and how it ended.
+pub const EMULATOR_LOGS: &str = "emulators";
+
 /// Where the lab's sockets folder appears inside the lab: short, because socket addresses are.
 pub const SOCKETS: &str = "/run/ai-how";
 
@@ -116,6 +119,8 @@ fn furnish(folder: &Path, cache: &Path, kvm: bool) -> Result<(), Error> {
     // Opened before /run is covered: the lab's folder may be below it.
     let open = |path: &Path| fs::File::open(path).map_err(file::Error::new("open", path));
     let sockets = open(&folder.join("sockets"))?;
+    file::create_folder(&folder.join(EMULATOR_LOGS))?;
+    let emulator_logs = open(&folder.join(EMULATOR_LOGS))?;
     let libvirt_cache = cache.join("libvirt");
     file::create_folder(&libvirt_cache)?;
     let libvirt_cache = open(&libvirt_cache)?;
@@ -137,6 +142,7 @@ fn furnish(folder: &Path, cache: &Path, kvm: bool) -> Result<(), Error> {
     }
     file::create_folder(Path::new("/var/log/libvirt/qemu"))?;
     bind(&sockets, SOCKETS)?;
+    bind(&emulator_logs, "/var/log/libvirt/qemu")?;
     // What libvirt found out about the emulator is worth keeping; it checks by itself whether it still holds.
     bind(&libvirt_cache, "/var/cache/libvirt")?;
 

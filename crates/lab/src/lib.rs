@@ -28,6 +28,7 @@ pub use folder::Folder;
 pub use hypervisor::{
     Card, Domain, DomainState, Error as HypervisorError, Hypervisor, Network, Observed, Shape,
 };
+pub use keeper::EMULATOR_LOGS;
 #[cfg(feature = "libvirt")]
 pub use libvirt::{Libvirt, release};
 pub use private::{Error as PrivateError, Hold, Lease, Private, TUN};

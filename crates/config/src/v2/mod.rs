@@ -25,7 +25,7 @@ use crate::v1::{DeviceType, HugepageSize};
 use crate::yaml::{Entries, Located};
 
 /// The longest text that may be added to a kernel's command line, which ends at 2047 bytes as a whole.
-pub(crate) const LONGEST_APPEND: usize = 1500;
+pub const LONGEST_APPEND: usize = 1500;
 
 /// The longest path that Linux takes, which a model's is.
 const LONGEST_MODEL: usize = 4095;

@@ -10,7 +10,10 @@ use appliance::{
     ModelDisk, ModelFile, is_model_disk,
     sizing::{self, Host, Size, Wanted},
 };
-use config::model::{Arch, Cluster, ClusterKind, Image, Lab, Node, Role};
+use config::{
+    model::{Arch, Cluster, ClusterKind, Image, Lab, Node, Role},
+    v2::LONGEST_APPEND,
+};
 use engine::{Session, Site, Start};
 use events::Sink;
 use guest::{console::Console, ready};
@@ -30,9 +33,6 @@ use crate::{
 
 /// What labs of single appliances are called.
 const NAME: &str = "prompt";
-
-/// The most that may be added to a kernel's command line, bytes: it ends at 2,047, and what we say comes first.
-const LONGEST_APPEND: usize = 1500;
 
 /// What is to be started, with every choice made.
 #[derive(Debug)]

@@ -26,14 +26,13 @@ pub(super) fn run(arguments: &PromptRun, settings: &Settings, cancel: &Cancel) -
     let accelerator = verdict.accelerator(node.arch);
     let model = wish.model.as_deref().unwrap_or("no model: the stub prompt answers");
     output::words(format_args!("{} machine ({accelerator}), {model}; Ctrl-] ends it\n", node.arch));
+    let progress = Progress::new(settings);
     if arguments.dry_run {
-        let progress = Progress::new(settings);
         let printed = dry_run::print(&wish, arguments.on, &verdict, settings, &progress, cancel);
         progress.clear();
         return printed;
     }
     let site = wish.site(&arguments.machine, settings)?;
-    let progress = Progress::new(settings);
     let machine = Machine::start(&wish, &site, &verdict, settings, &progress, cancel);
     progress.clear();
     let machine = machine?;
