@@ -14,7 +14,7 @@ impl Bench {
     }
 
     /// The process that emulates a node.
-    fn emulator(&self, node: &str) -> String {
+    pub(crate) fn emulator(&self, node: &str) -> String {
         let name = format!("guest=hpc-{node},");
         let folder = self.path("state").display().to_string();
         let is_its = |pid: &String| {

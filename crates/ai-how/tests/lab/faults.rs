@@ -37,6 +37,20 @@ fn a_node_that_never_gets_ready_shows_the_end_of_its_console() {
 }
 
 #[test]
+fn a_machine_that_crashes_tells_how() {
+    let bench = Bench::new();
+    let start = bench.command(&[&MACHINES[..], &["--cold", "bench.yaml"]].concat());
+    let mut start = Start::of(&bench, start, "crash");
+    start.wait_for("\"state\":\"booting\"");
+    signal("SEGV", bench.emulator("controller"));
+    let (code, told) = start.ended();
+    assert!(code == Some(1) && told.contains("the machine went off: "), "{code:?}: {told}");
+    assert!(told.contains("shutting down, reason=crashed"), "{told}");
+    bench.ok(&["cluster", "destroy", "bench.yaml", "--force"]);
+    bench.assert_clean("a crash");
+}
+
+#[test]
 fn a_libvirt_that_is_killed_comes_back_and_keeps_its_machines() {
     let bench = Bench::new();
     bench.ok(&["cluster", "start", "--no-deploy", "bench.yaml"]);
