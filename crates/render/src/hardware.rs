@@ -12,6 +12,10 @@ use crate::Accelerator;
 /// Features of x86-64 processors for machines in machines: each vendor has one of the two, so neither can be required.
 const NESTED: [&str; 2] = ["vmx", "svm"];
 
+/// What says that moving bytes one by one is fast. An emulated processor really does so, one by one; kernels and C libraries
+/// move words where nobody says it.
+const BYTE_BY_BYTE: [&str; 2] = ["erms", "fsrm"];
+
 /// A processor as `<cpu>` has it.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Cpu {
@@ -55,8 +59,6 @@ impl Cpu {
 fn mode(node: &NodePlan, accelerator: Accelerator) -> (&'static str, Option<&'static str>) {
     match (accelerator, node.arch, node.hardware.cpu) {
         (_, Arch::X86_64, Some(CpuModel::Qemu64)) => ("custom", Some("qemu64")),
-        // It has what llama.cpp computes with, and boots in four fifths of the time of the most capable one.
-        (Accelerator::Tcg, Arch::X86_64, None) if node.is_appliance() => ("custom", Some("Haswell-noTSX")),
         (Accelerator::Kvm, _, Some(CpuModel::HostModel)) => ("host-model", None),
         (Accelerator::Kvm, _, Some(CpuModel::Maximum)) | (Accelerator::Tcg, Arch::X86_64, _) => {
             ("maximum", None)
@@ -77,11 +79,14 @@ fn features(node: &NodePlan, accelerator: Accelerator) -> Vec<Feature> {
     let mut features: Vec<Feature> = given
         .map(|given| Feature { name: given.name.clone(), policy: policy(&given.name, given.present) })
         .collect();
-    if node.hardware.nested && node.arch == Arch::X86_64 && accelerator == Accelerator::Kvm {
-        for name in NESTED {
-            if features.iter().all(|feature| feature.name != name) {
-                features.push(Feature { name: name.to_owned(), policy: "optional" });
-            }
+    let ours: &[(&str, &'static str)] = match (node.arch, accelerator) {
+        (Arch::X86_64, Accelerator::Tcg) => &BYTE_BY_BYTE.map(|name| (name, "disable")),
+        (Arch::X86_64, Accelerator::Kvm) if node.hardware.nested => &NESTED.map(|name| (name, "optional")),
+        _ => &[],
+    };
+    for &(name, policy) in ours {
+        if features.iter().all(|feature| feature.name != name) {
+            features.push(Feature { name: name.to_owned(), policy });
         }
     }
     features
