@@ -34,6 +34,7 @@ use crate::{
     memory, prompt,
     slots::Slots,
     snapshot::clear_half_made,
+    stop::shutdown_limit,
     together::{first_error, together},
 };
 
@@ -188,6 +189,13 @@ impl Session {
     pub fn start(&self, start: &Start<'_>, sink: &dyn Sink, cancel: &Cancel) -> Result<Started, Error> {
         clear_half_made(&self.site.folder.snapshots())?;
         self.complete_revert(start, sink, cancel)?;
+        // A stop that was killed did not wait for whom it had asked.
+        let word = |node: &NodePlan| self.site.folder.path().join(&node.ready);
+        let going = start.plan.nodes().map(|(_, node)| node).filter(|node| ready::is_stopping(&word(node)));
+        first_error(together(going, |node| {
+            let limit = shutdown_limit(start.verdict.slowness(node.arch));
+            self.await_off(node, limit, sink, cancel)
+        }))?;
         let observed = self.hypervisor.observe()?;
         self.refuse_strangers(start.plan, &observed)?;
         let recorded = self.recorded(start.plan, &observed)?;
@@ -220,7 +228,6 @@ impl Session {
             |network: &NetworkPlan| changes.networks.iter().any(|change| change.network == network.name);
         let started = starting.nodes(&missing, || starting.networks(&observed, is_meant))?;
         // A command that was killed did not wait for what it started.
-        let word = |node: &NodePlan| folder.path().join(&node.ready);
         let told = |node: &NodePlan| ready::is_ready(&word(node));
         let stays = |node: &NodePlan| {
             observed.domain(&node.domain).is_some() && changes.node(&node.domain) < Action::Start

@@ -3,11 +3,12 @@
 use std::{thread, time::Duration};
 
 use events::{EventKind, Level, NodeState, Sink};
+use guest::ready;
 use plan::{Plan, model::NodePlan};
 use system::{
     cancel::Cancel,
     clock::{self, Stopwatch},
-    host, process,
+    file, host, process,
 };
 
 use crate::{
@@ -77,16 +78,8 @@ impl Session {
         sink: &dyn Sink,
         cancel: &Cancel,
     ) -> Result<(), Error> {
-        let (lab, NodePlan { domain, label, .. }) = (self.site.folder.id(), node);
-        let ours = |session: &Self| {
-            let observed = session.hypervisor.observe()?;
-            Ok::<bool, Error>(
-                observed
-                    .domain(domain)
-                    .is_some_and(|found| found.mark.as_ref().is_some_and(|mark| mark.lab == lab)),
-            )
-        };
-        if !ours(self)? {
+        let NodePlan { domain, label, .. } = node;
+        if !self.has(node)? {
             return Ok(());
         }
         let say =
@@ -102,20 +95,43 @@ impl Session {
         if node.is_foreign() || !self.ask_to_power_off(node, limit, cancel) {
             self.hypervisor.shutdown_domain(domain)?;
         }
+        // Whoever starts the lab before it is off waits for that.
+        let word = self.folder().join(&node.ready);
+        file::write(&word, ready::STOPPING.as_bytes())?;
+        self.await_off(node, limit, sink, cancel)?;
+        file::remove_file(&word)?;
+        say(NodeState::Stopped);
+        Ok(())
+    }
+
+    /// Waits until a node is off that was asked to power off; one that takes too long loses its power.
+    pub(crate) fn await_off(
+        &self,
+        node: &NodePlan,
+        limit: Duration,
+        sink: &dyn Sink,
+        cancel: &Cancel,
+    ) -> Result<(), Error> {
         let watch = Stopwatch::start();
-        while ours(self)? {
+        while self.has(node)? {
             if watch.elapsed() >= limit || cancel.requested() {
-                let message = format!("{label} did not power off in time and lost its power");
+                let message = format!("{} did not power off in time and lost its power", node.label);
                 sink.emit(EventKind::Notice { level: Level::Warning, message });
-                self.hypervisor.destroy_domain(domain)?;
+                self.hypervisor.destroy_domain(&node.domain)?;
                 break;
             }
             clock::sleep(Duration::from_millis(100));
         }
         // As below: it would hang from now on.
-        self.ssh().disconnect(label);
-        say(NodeState::Stopped);
+        self.ssh().disconnect(&node.label);
         Ok(())
+    }
+
+    /// Whether a node's machine is there, and is this lab's.
+    fn has(&self, node: &NodePlan) -> Result<bool, Error> {
+        let (lab, observed) = (self.site.folder.id(), self.hypervisor.observe()?);
+        let mark = observed.domain(&node.domain).and_then(|found| found.mark.as_ref());
+        Ok(mark.is_some_and(|mark| mark.lab == lab))
     }
 
     /// Our nodes have no session manager that would hear a power button, so systemd is asked itself: over the agent, which

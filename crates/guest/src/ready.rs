@@ -62,6 +62,14 @@ pub fn is_quiet(path: &Path) -> bool {
     has_said(path, "quiet")
 }
 
+/// What the host itself writes down of a node that it has asked to power off: it is not ready any more.
+pub const STOPPING: &str = "{\"state\":\"stopping\"}\n";
+
+/// Whether a node was asked to power off.
+pub fn is_stopping(path: &Path) -> bool {
+    has_said(path, "stopping")
+}
+
 fn has_said(path: &Path, state: &str) -> bool {
     #[derive(Deserialize)]
     struct Said {

@@ -106,6 +106,7 @@ virsh -q -c qemu:///system list --name
 "$@" hpc status bench.yaml --lab system | grep '2 of 2 machines run'
 "$@" inventory generate-hpc bench.yaml hpc --lab system | grep -c 'ansible_host='
 "$@" vm restart hpc-compute-01 --lab system --no-wait
+"$@" prompt smoke --lab system
 "$@" cluster destroy bench.yaml --force --lab system
 echo "left: $(virsh -q -c qemu:///system list --all --name | xargs) $(virsh -q -c qemu:///system net-list --name | xargs)"
 "#;

@@ -42,6 +42,26 @@ fn a_device_of_a_running_machine_is_given_to_no_other() {
     assert!(bench.fake.observe().unwrap().domain(&plan.clusters[0].nodes[1].domain).is_none());
 }
 
+/// A stop that was killed asked it, and it goes off when the next start already looks.
+#[test]
+fn a_node_that_is_powering_off_is_awaited_and_started_again() {
+    let (bench, plan) = (Bench::new(), plan());
+    bench.start(&plan).unwrap();
+    let node = &plan.clusters[0].nodes[1];
+    let word = bench.site.folder.path().join(&node.ready);
+    system::file::write(&word, guest::ready::STOPPING.as_bytes()).unwrap();
+    let guest = bench.fake.clone();
+    let domain = node.domain.clone();
+    let goes_off = std::thread::spawn(move || {
+        system::clock::sleep(std::time::Duration::from_millis(300));
+        guest.destroy_domain(&domain).unwrap();
+    });
+    bench.start(&plan).unwrap();
+    goes_off.join().unwrap();
+    assert!(bench.fake.observe().unwrap().domain(&node.domain).is_some());
+    assert!(!guest::ready::is_stopping(&word));
+}
+
 #[test]
 fn nodes_of_a_shape_have_one_template() {
     let (bench, mut plan) = (Bench::new(), plan());

@@ -94,7 +94,7 @@ pub(super) fn draw(plan: &Plan, run: &Run) -> Vec<Picture> {
 fn picture(cluster: &ClusterPlan, run: &Run) -> Picture {
     let columns = cluster.nodes.len().clamp(1, NODES_PER_ROW);
     let width = GAP + columns * (NODE_WIDTH + GAP);
-    let row_height = cluster.networks.len() * NETWORK_STEP + DROP + NODE_HEIGHT + ROW_GAP;
+    let row_height = headroom(cluster) + NODE_HEIGHT + ROW_GAP;
     let mut networks = Vec::new();
     let mut nodes = Vec::new();
     for (row, members) in cluster.nodes.chunks(NODES_PER_ROW).enumerate() {
@@ -129,8 +129,13 @@ fn picture(cluster: &ClusterPlan, run: &Run) -> Picture {
     }
 }
 
+/// What the networks above a row of nodes take. Appliances have none.
+fn headroom(cluster: &ClusterPlan) -> usize {
+    if cluster.networks.is_empty() { 0 } else { cluster.networks.len() * NETWORK_STEP + DROP }
+}
+
 fn place(cluster: &ClusterPlan, node: &NodePlan, run: &Run, x: usize, top: usize) -> Node {
-    let y = top + cluster.networks.len() * NETWORK_STEP + DROP;
+    let y = top + headroom(cluster);
     let links = node.interfaces.iter().enumerate().filter_map(|(index, interface)| {
         let number = cluster.networks.iter().position(|network| network.name == interface.network)?;
         Some(Link {

@@ -155,6 +155,8 @@ fn an_appliance_has_a_model_and_neither_disk_nor_network() {
         assert!(page.contains(word), "{word}");
     }
     assert!(!page.contains("disk 0 GiB") && !page.contains("0.0.0.0"));
+    // Where no network is, there is no room for one: the picture has the node and its frame.
+    assert!(page.contains(r#"<svg width="230" height="132""#));
 }
 
 /// A lab of 24 nodes in which one node does not boot and a task fails on another.
