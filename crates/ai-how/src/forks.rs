@@ -90,9 +90,9 @@ impl Forks for LabForks<'_> {
         self.lacking.get(&cluster.name).cloned()
     }
 
-    /// Twice as many as there are processors, and one more: whoever breaks something mostly waits.
+    /// One more than there are processors: whoever breaks something waits more than it computes.
     fn room(&self) -> usize {
-        usize::try_from(engine::room(&self.plan)).unwrap_or(1).clamp(1, 2 * host::cpus() + 1)
+        usize::try_from(engine::room(&self.plan)).unwrap_or(1).clamp(1, host::cpus() + 1)
     }
 
     fn fork(&self, count: usize) -> Result<Vec<Box<dyn Fork + '_>>, Error> {
