@@ -103,6 +103,26 @@ fn a_terminal_is_the_guests_until_it_powers_off() {
 }
 
 #[test]
+fn uefi_boots_it_too() {
+    let bench = Bench::new();
+    for arch in ["x86_64", "aarch64"] {
+        let smoke = bench.ok(&[
+            "prompt",
+            "smoke",
+            "--uefi",
+            "--memory-mib",
+            "512",
+            "--arch",
+            arch,
+            "--format",
+            "json",
+        ]);
+        assert!(smoke.contains(r#""check":"smoke","node":"prompt","outcome":"passed""#), "{arch}: {smoke}");
+    }
+    bench.assert_clean("UEFI");
+}
+
+#[test]
 fn a_model_answers_on_both_architectures() {
     let bench = Bench::new();
     tiny(&bench);
