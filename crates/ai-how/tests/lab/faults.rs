@@ -41,7 +41,7 @@ fn a_machine_that_crashes_tells_how() {
     let bench = Bench::new();
     let start = bench.command(&[&MACHINES[..], &["--cold", "bench.yaml"]].concat());
     let mut start = Start::of(&bench, start, "crash");
-    start.wait_for("\"state\":\"booting\"");
+    start.wait_for("\"node\":\"controller\",\"state\":\"booting\"");
     signal("SEGV", bench.emulator("controller"));
     let (code, told) = start.ended();
     assert!(code == Some(1) && told.contains("the machine went off: "), "{code:?}: {told}");
