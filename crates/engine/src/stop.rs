@@ -129,9 +129,7 @@ impl Session {
 
     /// Whether a node's machine is there, and is this lab's.
     fn has(&self, node: &NodePlan) -> Result<bool, Error> {
-        let (lab, observed) = (self.site.folder.id(), self.hypervisor.observe()?);
-        let mark = observed.domain(&node.domain).and_then(|found| found.mark.as_ref());
-        Ok(mark.is_some_and(|mark| mark.lab == lab))
+        Ok(self.marked(&Scope::Lab)?.contains(&node.domain))
     }
 
     /// Our nodes have no session manager that would hear a power button, so systemd is asked itself: over the agent, which

@@ -15,15 +15,9 @@ impl Bench {
 
     /// The process that emulates a node.
     pub(crate) fn emulator(&self, node: &str) -> String {
-        let name = format!("guest=hpc-{node},");
         let folder = self.path("state").display().to_string();
-        let is_its = |pid: &String| {
-            let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            line.contains(&name) && line.contains(&folder)
-        };
-        let entries = fs::read_dir("/proc").unwrap().flatten();
-        let mut pids = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        pids.find(is_its).unwrap_or_else(|| panic!("{node} does not run"))
+        let pid = system::host::guest_process(&format!("hpc-{node}"), &folder);
+        pid.unwrap_or_else(|| panic!("{node} does not run")).to_string()
     }
 
     /// Asks the private lab's libvirt, as somebody would behind our back.
